@@ -1,0 +1,1 @@
+//! The casemate container runtime.

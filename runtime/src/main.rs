@@ -1,0 +1,2 @@
+//! The casemate binary.
+fn main() {}
