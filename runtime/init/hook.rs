@@ -1,0 +1,121 @@
+//! Hooks that run inside the container's namespaces: createContainer and startContainer.
+
+use crate::Init;
+use crate::format::{REPORT_TEXT, Record, refusal};
+use crate::sys::{self, Done, Fail, PollFd, Text};
+
+/// Runs one hook: the container's state on its standard input, exactly the environment it was given, a working
+/// directory that is not the image's, no descriptor but the standard ones, and its whole process group killed when its
+/// time is up.
+pub fn run(init: &mut Init, r: Record) -> Done {
+    let path = init.program.text(r.s)?;
+    let (argc, envc) = (init.program.list_len(r.t)?, init.program.list_len(r.u)?);
+    let argv = init.program.list(r.t, argc)?;
+    let envp = init.program.list(r.u, envc)?;
+    let state = state(init, r)?;
+    let (read_end, write_end) = sys::pipe()?;
+    let (pid, pidfd) = sys::fork()?;
+    if pid == 0 {
+        let fail = child(init, r, path, argv, envp, state, write_end);
+        // The parent reads this where the hook's own words would be.
+        let _ = sys::write(2, if fail.errno == sys::ENOENT { b"no such file or directory" } else { b"cannot be executed" });
+        sys::exit(127)
+    }
+    sys::close(state);
+    sys::close(write_end);
+    let ended = wait(init, pid, pidfd, read_end, r.n);
+    sys::close(read_end);
+    sys::close(pidfd);
+    ended
+}
+
+fn child(init: &Init, r: Record, path: Text, argv: sys::List, envp: sys::List, state: i32, output: i32) -> Fail {
+    let prepared = (|| {
+        sys::setpgid()?;
+        if r.slot >= 0 {
+            sys::fchdir(init.fd(r.slot))?;
+        }
+        sys::dup_to(state, 0)?;
+        sys::dup_to(output, 1)?;
+        sys::dup_to(output, 2)?;
+        sys::umask(0o22)?;
+        sys::close_range(3, u32::MAX)
+    })();
+    match prepared {
+        Ok(()) => sys::execve(path, argv, envp),
+        Err(fail) => fail,
+    }
+}
+
+/// The container's state as JSON: the parent wrote it but for the pid, which is this process's as it sees itself.
+fn state(init: &mut Init, r: Record) -> Done<i32> {
+    let (before, after) = (init.program.text(r.a as u32)?, init.program.text(r.b as u32)?);
+    let fd = sys::memfd(Text::from_literal(c"state"))?;
+    let mut digits = [0u8; 10];
+    let mut n = sys::getpid();
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    for part in [before.bytes(), &digits[at..], after.bytes()] {
+        let mut part = part;
+        while !part.is_empty() {
+            let n = sys::write(fd, part)?;
+            part = &part[n..];
+        }
+    }
+    sys::rewind(fd)?;
+    Ok(fd)
+}
+
+/// Waits for the hook and keeps the beginning of what it says.
+fn wait(init: &mut Init, pid: usize, pidfd: i32, output: i32, timeout_s: u32) -> Done {
+    let deadline = if timeout_s == 0 { None } else { Some(sys::now_ms()? + u64::from(timeout_s) * 1000) };
+    let mut open = true;
+    loop {
+        let left = match deadline {
+            None => None,
+            Some(deadline) => match deadline.checked_sub(sys::now_ms()?) {
+                None | Some(0) => {
+                    sys::kill_group(pid)?;
+                    sys::wait(pidfd)?;
+                    return Err(Fail::refusal(refusal::HOOK_TIMEOUT));
+                }
+                left => left,
+            },
+        };
+        let mut fds = [
+            PollFd { fd: pidfd, events: sys::POLLIN, revents: 0 },
+            PollFd { fd: if open { output } else { -1 }, events: sys::POLLIN, revents: 0 },
+        ];
+        sys::poll(&mut fds, left)?;
+        if fds[1].revents != 0 {
+            open = listen(init, output)?;
+            continue;
+        }
+        if fds[0].revents != 0 {
+            return match sys::wait(pidfd)? {
+                0 => Ok(()),
+                status => Err(Fail::refusal(refusal::HOOK_FAILED).at(status)),
+            };
+        }
+    }
+}
+
+fn listen(init: &mut Init, output: i32) -> Done<bool> {
+    let mut buffer = [0u8; 512];
+    let n = sys::read(output, &mut buffer)?;
+    let report = &mut init.program.header()?.report;
+    let used = report.text_len as usize;
+    let room = REPORT_TEXT.saturating_sub(used).min(n);
+    if let (Some(to), Some(from)) = (report.text.get_mut(used..used + room), buffer.get(..room)) {
+        to.copy_from_slice(from);
+        report.text_len += room as u32;
+    }
+    Ok(n > 0)
+}

@@ -1,0 +1,173 @@
+//! Paths of the config inside the rootfs: resolved by openat2(2) below the root's handle, never by string.
+
+use crate::format::refusal;
+use crate::sys::{self, Done, Fail, Text};
+
+const IN_ROOT: u64 = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;
+/// As the kernel's PATH_MAX.
+const PATH_MAX: usize = 4096;
+/// As the kernel's MAXSYMLINKS.
+const MAX_LINKS: u32 = 40;
+
+/// A path under construction, always NUL-terminated.
+struct Buffer {
+    bytes: [u8; PATH_MAX],
+    len: usize,
+}
+
+impl Buffer {
+    fn new() -> Buffer {
+        Buffer { bytes: [0; PATH_MAX], len: 0 }
+    }
+    fn push(&mut self, part: &[u8]) -> Done {
+        if self.len + part.len() >= PATH_MAX {
+            return Err(Fail::refusal(refusal::PATH_TOO_LONG));
+        }
+        self.bytes[self.len..self.len + part.len()].copy_from_slice(part);
+        self.len += part.len();
+        self.bytes[self.len] = 0;
+        Ok(())
+    }
+    fn text(&self) -> Done<Text> {
+        Text::from_bytes(&self.bytes).ok_or(Fail::refusal(refusal::PATH_TOO_LONG))
+    }
+}
+
+/// A handle on an existing file.
+pub fn open(root: i32, path: Text) -> Done<i32> {
+    sys::openat2(root, path, sys::O_PATH, 0, IN_ROOT)
+}
+
+/// A handle on an existing file that no symbolic link leads to.
+pub fn open_no_symlinks(root: i32, path: Text) -> Done<i32> {
+    sys::openat2(root, path, sys::O_PATH, 0, IN_ROOT | sys::RESOLVE_NO_SYMLINKS)
+}
+
+/// A handle on the directory at `path`, made with its parents where missing.
+pub fn make_directory(root: i32, path: Text) -> Done<i32> {
+    match sys::openat2(root, path, sys::O_PATH | sys::O_DIRECTORY, 0, IN_ROOT) {
+        Err(f) if f.errno == sys::ENOENT => {}
+        other => return other,
+    }
+    let mut current = Buffer::new();
+    current.push(path.bytes())?;
+    let mut links = 0;
+    'again: loop {
+        let mut prefix = Buffer::new();
+        let mut parent = sys::openat2(root, Text::from_literal(c"."), sys::O_PATH, 0, IN_ROOT)?;
+        let mut rest = &current.bytes[..current.len];
+        while let Some((name, after)) = component(rest) {
+            rest = after;
+            prefix.push(b"/")?;
+            let before = prefix.len;
+            prefix.push(name)?;
+            let text = prefix.text()?;
+            let fd = match sys::openat2(root, text, sys::O_PATH | sys::O_DIRECTORY, 0, IN_ROOT) {
+                Ok(fd) => fd,
+                Err(f) if f.errno == sys::ENOENT => {
+                    // The last component only: `parent` is where it goes, whatever links led there.
+                    let last = Text::from_bytes(&prefix.bytes[before..]).ok_or(f)?;
+                    match sys::mkdirat(parent, last, 0o755) {
+                        Ok(()) => sys::openat2(root, text, sys::O_PATH | sys::O_DIRECTORY, 0, IN_ROOT)?,
+                        // A link to something missing: make what it points to instead, inside the root.
+                        Err(f) if f.errno == sys::EEXIST => {
+                            links += 1;
+                            if links > MAX_LINKS {
+                                return Err(Fail::refusal(refusal::TOO_MANY_LINKS));
+                            }
+                            let mut target = [0u8; PATH_MAX];
+                            let n = sys::readlinkat(parent, last, &mut target)?;
+                            let mut next = Buffer::new();
+                            if target.first() != Some(&b'/') {
+                                next.push(&prefix.bytes[..before])?;
+                            }
+                            next.push(&target[..n])?;
+                            next.push(b"/")?;
+                            next.push(rest)?;
+                            sys::close(parent);
+                            current = next;
+                            continue 'again;
+                        }
+                        Err(f) => return Err(f),
+                    }
+                }
+                Err(f) => return Err(f),
+            };
+            sys::close(parent);
+            parent = fd;
+        }
+        return Ok(parent);
+    }
+}
+
+/// A handle on the file at `path`: an empty regular file, made with its parents, where there is none.
+pub fn make_file(root: i32, path: Text) -> Done<i32> {
+    match open(root, path) {
+        Err(f) if f.errno == sys::ENOENT => {}
+        other => return other,
+    }
+    let (parent, name) = make_parent(root, path)?;
+    let made = sys::openat(parent, name, sys::O_CREAT | sys::O_EXCL | sys::O_NOFOLLOW | sys::O_WRONLY, 0o644);
+    sys::close(parent);
+    sys::close(made?);
+    open(root, path)
+}
+
+/// The directory in which `path` lies, made where missing, and the last component.
+pub fn make_parent(root: i32, path: Text) -> Done<(i32, Text)> {
+    let bytes = path.bytes();
+    let end = bytes.iter().rposition(|c| *c == b'/').unwrap_or(0);
+    let mut parent = Buffer::new();
+    parent.push(b"/")?;
+    parent.push(&bytes[..end])?;
+    let name_at = if bytes.get(end) == Some(&b'/') { end + 1 } else { end };
+    // The name ends where the path ends, so its NUL is the path's.
+    let name = suffix(path, name_at)?;
+    Ok((make_directory(root, parent.text()?)?, name))
+}
+
+/// `path` from byte `at` on.
+fn suffix(path: Text, at: usize) -> Done<Text> {
+    path.from(at).ok_or(Fail::refusal(refusal::BAD_PROGRAM))
+}
+
+/// Splits off the first component that is a name.
+fn component(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let start = path.iter().position(|c| *c != b'/')?;
+    let path = &path[start..];
+    let end = path.iter().position(|c| *c == b'/').unwrap_or(path.len());
+    let (name, rest) = path.split_at(end);
+    if name == b"." { component(rest) } else { Some((name, rest)) }
+}
+
+/// Id of the mount that the deepest existing ancestor of `path` lies on.
+pub fn deepest(root: i32, path: Text) -> Done<u64> {
+    let mut id = sys::fstat(root)?.mnt_id;
+    let mut prefix = Buffer::new();
+    let mut rest = path.bytes();
+    while let Some((name, after)) = component(rest) {
+        rest = after;
+        prefix.push(b"/")?;
+        prefix.push(name)?;
+        let Ok(fd) = open(root, prefix.text()?) else { break };
+        id = sys::fstat(fd)?.mnt_id;
+        sys::close(fd);
+    }
+    Ok(id)
+}
+
+/// Refuses `path` when a symbolic link led to its parent directory.
+pub fn parent_has_no_symlinks(root: i32, path: Text, parent: i32) -> Done {
+    let bytes = path.bytes();
+    let end = bytes.iter().rposition(|c| *c == b'/').unwrap_or(0);
+    let mut plain = Buffer::new();
+    plain.push(b"/")?;
+    plain.push(&bytes[..end])?;
+    let again = match open_no_symlinks(root, plain.text()?) {
+        Err(f) if f.errno == sys::ELOOP => return Err(Fail::refusal(refusal::DEVICE_IS_LINK)),
+        other => other?,
+    };
+    let (a, b) = (sys::fstat(parent)?, sys::fstat(again)?);
+    sys::close(again);
+    if a.ino == b.ino && a.mnt_id == b.mnt_id { Ok(()) } else { Err(Fail::refusal(refusal::DEVICE_IS_LINK)) }
+}

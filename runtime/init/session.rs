@@ -1,0 +1,79 @@
+//! Session, terminal, loopback.
+
+use crate::Init;
+use crate::format::{Record, flag, message, refusal, slot};
+use crate::path;
+use crate::sys::{self, Done, Fail, Text};
+
+/// A session of its own: no terminal of the caller's, nothing to push characters into.
+pub fn session() -> Done {
+    match sys::setsid() {
+        // Already a leader: pid 1 of a new pid namespace cannot be, but an exec'd process that leads a group can.
+        Err(f) if f.errno == sys::EPERM => Ok(()),
+        other => other,
+    }
+}
+
+/// A pseudo-terminal of the container's own devpts. The other end is taken by TIOCGPTPEER, never by the name
+/// /dev/pts/N, which something else could stand behind (CVE-2025-52565).
+pub fn terminal(init: &mut Init, r: Record) -> Done {
+    const TIOCSPTLCK: usize = 0x4004_5431;
+    const TIOCGPTPEER: usize = 0x5441;
+    const TIOCSWINSZ: usize = 0x5414;
+    const TIOCSCTTY: usize = 0x540e;
+    let flags = sys::O_RDWR | sys::O_NOCTTY;
+    let how = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_SYMLINKS | sys::RESOLVE_NO_MAGICLINKS;
+    let master = sys::openat2(init.root, Text::from_literal(c"/dev/pts/ptmx"), flags, 0, how)?;
+    let st = sys::fstat(master)?;
+    let is_ptmx = st.mode & sys::S_IFMT == sys::S_IFCHR && st.rdev_major == 5 && st.rdev_minor == 2;
+    if !is_ptmx || sys::fs_magic(master)? != sys::DEVPTS_SUPER_MAGIC {
+        return Err(Fail::refusal(refusal::NOT_A_PTMX));
+    }
+    let mut unlocked = 0i32;
+    sys::ioctl_with(master, TIOCSPTLCK, &mut unlocked)?;
+    let peer = sys::ioctl(master, TIOCGPTPEER, flags)? as i32;
+    if r.a != 0 || r.b != 0 {
+        let mut size = [r.a as u16, r.b as u16, 0, 0];
+        sys::ioctl_with(master, TIOCSWINSZ, &mut size)?;
+    }
+    sys::fchown(peer, r.n, u32::MAX)?;
+    if r.flags & flag::CONSOLE != 0 {
+        let target = path::make_file(init.root, Text::from_literal(c"/dev/console"))?;
+        let clone = sys::open_tree(peer, Text::from_literal(c""), sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH)?;
+        sys::move_mount(clone, target)?;
+        init.made(clone)?;
+        sys::close(clone);
+        sys::close(target);
+    }
+    sys::send(init.fd(slot::CONTROL), message::TERMINAL, Some(master))?;
+    sys::close(master);
+    session()?;
+    sys::ioctl(peer, TIOCSCTTY, 0)?;
+    for fd in 0..3 {
+        sys::dup_to(peer, fd)?;
+    }
+    sys::close(peer);
+    Ok(())
+}
+
+/// Brings up `lo` in the container's network namespace.
+pub fn loopback() -> Done {
+    const SIOCGIFFLAGS: usize = 0x8913;
+    const SIOCSIFFLAGS: usize = 0x8914;
+    const IFF_UP: u16 = 1;
+    /// `struct ifreq` of netdevice(7).
+    #[repr(C)]
+    struct IfReq {
+        name: [u8; 16],
+        flags: u16,
+        rest: [u8; 22],
+    }
+    let mut request = IfReq { name: [0; 16], flags: 0, rest: [0; 22] };
+    request.name[..2].copy_from_slice(b"lo");
+    let socket = sys::datagram_socket()?;
+    sys::ioctl_with(socket, SIOCGIFFLAGS, &mut request)?;
+    request.flags |= IFF_UP;
+    sys::ioctl_with(socket, SIOCSIFFLAGS, &mut request)?;
+    sys::close(socket);
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! The only room with `unsafe`: system calls that neither rustix nor nix has, one family in each file.
+//!
+//! A wrapper takes borrowed descriptors and references, answers owned descriptors, and says in its SAFETY comment which
+//! invariant makes the call sound and who upholds it.
+#![allow(unsafe_code)]
