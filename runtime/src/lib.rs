@@ -1,1 +1,3 @@
 //! The casemate container runtime.
+
+pub mod spec;
