@@ -39,13 +39,14 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, SpecError> {
     }
     // The path of an error costs bookkeeping for every value, so it is looked up only when there
     // is an error, by a second run.
-    serde_json::from_str(text).or_else(|plain| {
+    serde_json::from_str(text).map_err(|plain| {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-            Ok(_) => Err(json_error(String::new(), &plain)),
+            // Only what stands behind the document can be wrong then.
+            Ok(_) => json_error(String::new(), &plain),
             Err(error) => {
                 let at = error.path().to_string();
-                Err(json_error(if at == "." { String::new() } else { at }, error.inner()))
+                json_error(if at == "." { String::new() } else { at }, error.inner())
             }
         }
     })
