@@ -1,0 +1,243 @@
+//! How one field of a JSON object is read and written.
+//!
+//! Engines marshal the Go structs of runtime-spec, so what they write is what Go's `encoding/json`
+//! writes: nil slices, maps and pointers come out as `null`, and zero values may be left out. A
+//! derived `Deserialize` differs from that on `null`, takes a JSON array where an object is meant,
+//! and keeps the last of two equal keys of a map. [`Field`] and the `object!` macro settle these
+//! points once for every type of this room.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+
+/// A value that may be a field of a spec object.
+pub trait Field: Sized + Default {
+    /// Reads the value; `null` gives the default, as it leaves the zero value in Go.
+    ///
+    /// # Errors
+    /// Whatever the deserializer reports, and what this room refuses: a NUL in a string, a
+    /// repeated key.
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+
+    /// Whether a field tagged `omitempty` in Go is left out when it has this value.
+    fn is_absent(&self) -> bool;
+}
+
+/// Gives any [`Field`] a `Deserialize`, for use inside the containers of serde.
+pub struct Read<T>(pub T);
+
+impl<'de, T: Field> Deserialize<'de> for Read<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::read(deserializer).map(Read)
+    }
+}
+
+macro_rules! scalar {
+    ($($type:ty),*) => {$(
+        impl Field for $type {
+            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Ok(Option::<$type>::deserialize(deserializer)?.unwrap_or_default())
+            }
+
+            fn is_absent(&self) -> bool {
+                *self == <$type>::default()
+            }
+        }
+    )*};
+}
+scalar!(bool, u16, u32, u64, i32, i64);
+
+impl Field for String {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+        // Every string ends up in a path, an argv, an environment or a kernel file, where the
+        // kernel would take the part before the NUL for the whole.
+        if text.contains('\0') {
+            return Err(Error::custom("string has a NUL byte"));
+        }
+        Ok(text)
+    }
+
+    fn is_absent(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::<Read<T>>::deserialize(deserializer)?.map(|value| value.0))
+    }
+
+    fn is_absent(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl<T: Field> Field for Vec<T> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let list = Option::<Vec<Read<T>>>::deserialize(deserializer)?.unwrap_or_default();
+        Ok(list.into_iter().map(|value| value.0).collect())
+    }
+
+    fn is_absent(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl<T: Field> Field for BTreeMap<String, T> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::<Keyed<T>>::deserialize(deserializer)?.map(|map| map.0).unwrap_or_default())
+    }
+
+    fn is_absent(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+/// A JSON object with free keys, each of which may occur once.
+struct Keyed<T>(BTreeMap<String, T>);
+
+impl<'de, T: Field> Deserialize<'de> for Keyed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(KeyedVisitor(PhantomData))
+    }
+}
+
+struct KeyedVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Field> Visitor<'de> for KeyedVisitor<T> {
+    type Value = Keyed<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Keyed<T>, A::Error> {
+        let mut map = BTreeMap::new();
+        while let Some(Read(key)) = access.next_key::<Read<String>>()? {
+            let Read(value) = access.next_value::<Read<T>>()?;
+            if map.contains_key(&key) {
+                return Err(Error::custom(format_args!("duplicate key \"{key}\"")));
+            }
+            map.insert(key, value);
+        }
+        Ok(Keyed(map))
+    }
+}
+
+/// Declares a struct of the runtime-spec and how it is read and written.
+///
+/// Each field is written `pub name: Type = "jsonName";`, with `, always` behind the JSON name
+/// where Go's tag has no `omitempty`. The struct gets `Deserialize`, `Serialize`, `Default` and
+/// [`Field`].
+///
+/// Reading refuses what would make two readers of one file disagree:
+/// * a repeated key, of which some parsers take the first and others the last;
+/// * a key that differs from a known one in case only: Go's `encoding/json` takes `"Seccomp"` for
+///   `"seccomp"`, so that to ignore it as unknown would drop a restriction someone wrote down.
+///
+/// All other unknown keys are ignored, as the spec demands (config.md, "Extensibility").
+macro_rules! object {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            $( $(#[$field_meta:meta])* pub $field:ident: $type:ty = $key:literal $(, $always:ident)?; )*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, PartialEq)]
+        pub struct $name {
+            $( $(#[$field_meta])* pub $field: $type, )*
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[allow(non_camel_case_types, reason = "a variant for each field, by its name")]
+                enum Key { $( $field, )* Unknown }
+
+                impl<'de> serde::Deserialize<'de> for Key {
+                    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                        deserializer.deserialize_identifier(KeyVisitor)
+                    }
+                }
+
+                struct KeyVisitor;
+
+                impl serde::de::Visitor<'_> for KeyVisitor {
+                    type Value = Key;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("a key")
+                    }
+
+                    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<Key, E> {
+                        match key {
+                            $( $key => return Ok(Key::$field), )*
+                            _ => {}
+                        }
+                        $( if key.eq_ignore_ascii_case($key) {
+                            return Err(E::custom(format_args!("field \"{key}\" has to be spelled \"{}\"", $key)));
+                        } )*
+                        Ok(Key::Unknown)
+                    }
+                }
+
+                struct Object;
+
+                impl<'de> serde::de::Visitor<'de> for Object {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut access: A) -> Result<$name, A::Error> {
+                        $( let mut $field: Option<$type> = None; )*
+                        while let Some(key) = access.next_key::<Key>()? {
+                            match key {
+                                $( Key::$field => {
+                                    if $field.is_some() {
+                                        return Err(serde::de::Error::custom(concat!("duplicate key \"", $key, "\"")));
+                                    }
+                                    $field = Some(access.next_value::<$crate::spec::field::Read<$type>>()?.0);
+                                } )*
+                                Key::Unknown => {
+                                    access.next_value::<serde::de::IgnoredAny>()?;
+                                }
+                            }
+                        }
+                        Ok($name { $( $field: $field.unwrap_or_default(), )* })
+                    }
+                }
+
+                deserializer.deserialize_map(Object)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeMap as _;
+                let mut map = serializer.serialize_map(None)?;
+                $( if object!(@always $($always)?) || !$crate::spec::field::Field::is_absent(&self.$field) {
+                    map.serialize_entry($key, &self.$field)?;
+                } )*
+                map.end()
+            }
+        }
+
+        impl $crate::spec::field::Field for $name {
+            fn read<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Ok(<Option<$name> as serde::Deserialize>::deserialize(deserializer)?.unwrap_or_default())
+            }
+
+            fn is_absent(&self) -> bool {
+                false
+            }
+        }
+    };
+    (@always always) => { true };
+    (@always) => { false };
+}
+pub(crate) use object;
