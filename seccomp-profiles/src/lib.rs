@@ -22,6 +22,8 @@ pub mod compile;
 pub mod disasm;
 pub mod explain;
 pub mod interpret;
+#[cfg(feature = "libseccomp")]
+pub mod oracle;
 pub mod profile;
 pub mod syscalls;
 pub mod template;
