@@ -3,10 +3,7 @@
 //! The map of the rooms and the road of a `create` through them are drawn in `docs/architecture.md`.
 #![warn(missing_docs)]
 
-<<<<<<< HEAD
 pub mod error;
-=======
 pub mod cgroup;
->>>>>>> cgroup
 pub mod spec;
 pub mod sys;

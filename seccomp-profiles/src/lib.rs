@@ -1,1 +1,35 @@
-//! OCI seccomp profiles.
+//! OCI seccomp profiles: reading, compiling to BPF, interpreting, explaining.
+//!
+//! ```
+//! use seccomp_profiles::{Action, Arch, Profile, SeccompData, compile};
+//!
+//! let profile = Profile::from_json(
+//!     br#"{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]}"#,
+//! )?;
+//! let filter = compile(&profile, Arch::X86_64)?;
+//! assert_eq!(filter.verdict(&SeccompData::new(Arch::X86_64, 0, [0; 6])), Action::Allow);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The rooms, in the order of the data: [`profile`] (the specification's words), [`template`] (the engines' format, with
+//! conditions on capabilities and kernels, resolved to a profile), [`syscalls`] (names and numbers), [`compile`],
+//! [`bpf`] (instructions and actions), [`interpret`] (a filter run without a kernel), [`explain`] (which rule is
+//! responsible), [`disasm`] (a filter as text); and with the feature `libseccomp` the `oracle`: the same profile compiled
+//! by libseccomp. Everything is pure: loading a filter is the runtime's business. docs/seccomp.md has the semantics.
+
+pub mod bpf;
+pub mod compile;
+pub mod disasm;
+pub mod explain;
+pub mod interpret;
+#[cfg(feature = "libseccomp")]
+pub mod oracle;
+pub mod profile;
+pub mod syscalls;
+pub mod template;
+
+pub use bpf::{Action, Insn, SeccompData};
+pub use compile::{CompileError, Filter, compile, flag};
+pub use interpret::denies_execve;
+pub use profile::Profile;
+pub use syscalls::{Arch, Syscall};
