@@ -1,0 +1,151 @@
+//! Capabilities, labels and the seccomp filter.
+
+use super::Facts;
+use super::finding::Findings;
+use crate::program::Op;
+use crate::spec;
+use seccomp_profiles as seccomp;
+use std::str::FromStr;
+
+/// The five sets of capabilities(7), as bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CapabilitySets {
+    /// Bounding.
+    pub bounding: u64,
+    /// Effective.
+    pub effective: u64,
+    /// Permitted.
+    pub permitted: u64,
+    /// Inheritable.
+    pub inheritable: u64,
+    /// Ambient.
+    pub ambient: u64,
+}
+
+/// The bit of a capability's name, in any case; none for a name that Linux does not have.
+pub fn capability_bit(name: &str) -> Option<u64> {
+    caps::Capability::from_str(&name.to_ascii_uppercase()).ok().map(|c| 1 << c.index())
+}
+
+/// The sets, exactly as asked. What Linux does not know or this caller cannot grant is left out with one warning, as the
+/// runtime-spec says (config.md, "capabilities": SHOULD NOT fail).
+pub fn capabilities(asked: Option<&spec::Capabilities>, facts: &Facts, warnings: &mut Vec<String>) -> CapabilitySets {
+    let Some(asked) = asked else { return CapabilitySets::default() };
+    let mut ignored: Vec<String> = Vec::new();
+    let mut set = |names: &[String], within: u64| {
+        let mut bits = 0;
+        for name in names {
+            match capability_bit(name) {
+                Some(bit) if bit & within != 0 => bits |= bit,
+                _ => ignored.push(name.clone()),
+            }
+        }
+        bits
+    };
+    let bounding = set(&asked.bounding, facts.bounding);
+    let permitted = set(&asked.permitted, facts.permitted);
+    let inheritable = set(&asked.inheritable, facts.bounding);
+    let effective = set(&asked.effective, facts.permitted);
+    let ambient = set(&asked.ambient, facts.permitted);
+    ignored.sort_unstable();
+    ignored.dedup();
+    if !ignored.is_empty() {
+        warnings.push(format!("ignoring unknown or unavailable capabilities: [{}]", ignored.join(" ")));
+    }
+    if effective & !permitted != 0 {
+        warnings.push("ignoring effective capabilities that are not permitted".into());
+    }
+    if ambient & !(permitted & inheritable) != 0 {
+        warnings.push("ignoring ambient capabilities that are not both permitted and inheritable".into());
+    }
+    CapabilitySets {
+        bounding,
+        effective: effective & permitted,
+        permitted,
+        inheritable,
+        ambient: ambient & permitted & inheritable,
+    }
+}
+
+/// Labels for execve: asked for and not possible is an error.
+pub fn labels(process: &spec::Process, facts: &Facts, findings: &mut Findings) -> Vec<Op> {
+    let mut ops = Vec::new();
+    if !process.selinux_label.is_empty() {
+        if !facts.selinux {
+            findings.invalid(
+                "/process/selinuxLabel",
+                "selinux label is specified in config, but selinux is disabled or not supported",
+            );
+        }
+        ops.push(Op::Label { file: "self/attr/exec".into(), label: process.selinux_label.clone() });
+    }
+    if !process.apparmor_profile.is_empty() {
+        if !facts.apparmor {
+            findings.invalid(
+                "/process/apparmorProfile",
+                format!(
+                    "apparmor profile \"{}\" is specified in config, but apparmor is disabled or not supported",
+                    process.apparmor_profile
+                ),
+            );
+        }
+        let label = format!("exec {}", process.apparmor_profile);
+        ops.push(Op::Label { file: "self/attr/apparmor/exec".into(), label });
+    }
+    ops
+}
+
+/// Where the descriptor of a notify listener goes.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Listener {
+    /// AF_UNIX socket of the agent.
+    pub path: String,
+    /// Opaque text for the agent.
+    pub metadata: String,
+}
+
+/// Compiles the profile; the operation that loads it, and where its listener goes.
+pub fn filter(
+    profile: &seccomp::Profile,
+    findings: &mut Findings,
+    warnings: &mut Vec<String>,
+) -> Option<(Op, Option<Listener>)> {
+    let pointer = "/linux/seccomp";
+    let native = seccomp::Arch::X86_64;
+    let filter = match seccomp::compile(profile, native) {
+        Ok(filter) => filter,
+        Err(error) => {
+            for problem in error.problems {
+                findings.invalid(pointer, format!("seccomp: {problem}"));
+            }
+            return None;
+        }
+    };
+    if !filter.warnings.is_empty() {
+        warnings.push(format!("seccomp: {}", filter.warnings.join("; ")));
+    }
+    if seccomp::denies_execve(&filter, native) {
+        // Init loads the filter last; the only call that follows is the container program's own execve.
+        findings.invalid(pointer, "seccomp: the profile denies execve, so no program can be run under it");
+        return None;
+    }
+    let listener = filter.notify.then(|| Listener {
+        path: filter.listener_path.clone(),
+        metadata: filter.listener_metadata.clone(),
+    });
+    if listener.as_ref().is_some_and(|l| l.path.is_empty()) {
+        findings.invalid(pointer, "seccomp: SCMP_ACT_NOTIFY needs a listenerPath");
+    }
+    let words = filter.insns.iter().map(|i| {
+        // struct sock_filter { u16 code; u8 jt, jf; u32 k; } in memory order.
+        let (code, k) = (i.code.to_ne_bytes(), i.k.to_ne_bytes());
+        u64::from_ne_bytes([code[0], code[1], i.jt, i.jf, k[0], k[1], k[2], k[3]])
+    });
+    let op = Op::Seccomp {
+        flags: filter.flags,
+        instructions: filter.insns.len(),
+        listener: filter.notify,
+        filter: words.collect(),
+    };
+    Some((op, listener))
+}
