@@ -16,6 +16,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::error::{Call as _, Result};
+
 /// The form of a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
@@ -84,7 +86,7 @@ impl Log {
         let mut bare = escaped(message);
         if let Err(error) = append(path, &line) {
             // Still one line: who reads stderr has to learn why the log is empty.
-            bare.push_str(&escaped(&format!(" (log \"{}\": {error})", path.display())));
+            bare.push_str(&escaped(&format!(" (log: {error})")));
         }
         bare.push('\n');
         print(stderr, &bare);
@@ -106,7 +108,7 @@ fn print(stderr: &mut dyn Write, text: &str) {
 }
 
 /// Appends to the log file in one write(2), so that lines of commands that share it stay whole.
-fn append(path: &Path, line: &str) -> io::Result<()> {
+fn append(path: &Path, line: &str) -> Result<()> {
     // O_NONBLOCK: a FIFO without a reader gives ENXIO in place of a hang. O_NOCTTY: a terminal
     // given as the log must not become ours.
     let mut file = OpenOptions::new()
@@ -114,8 +116,9 @@ fn append(path: &Path, line: &str) -> io::Result<()> {
         .create(true)
         .mode(0o644)
         .custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)?;
-    file.write_all(line.as_bytes())
+        .open(path)
+        .call("open", path.display())?;
+    file.write_all(line.as_bytes()).call("write", path.display())
 }
 
 fn line(format: Format, level: Level, message: &str, seconds: u64) -> String {
@@ -259,7 +262,8 @@ mod tests {
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
         for path in [dir.join("no/such"), dir.clone(), fifo] {
             let text = error(&Log::new(Some(path.clone()), Format::Json, false), "gone");
-            assert!(text.starts_with(&format!("gone (log \"{}\": ", path.display())), "{text}");
+            assert!(text.starts_with(&format!("gone (log: open \"{}\": ", path.display())), "{text}");
+            assert!(!text.contains("os error"), "{text}");
             assert_eq!(text.lines().count(), 1, "{text}");
         }
         fs::remove_dir_all(&dir).unwrap();

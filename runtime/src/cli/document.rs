@@ -10,6 +10,7 @@ use clap::Command;
 
 use super::Request;
 use super::argument::{Given, command, operand, option};
+use crate::error::{Call as _, Result};
 
 /// A shell to complete for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub(super) fn man() -> Command {
     .arg(option("dir", "DIR", "Write all pages to DIR"))
 }
 
-pub(super) fn read_completion(given: &Given) -> Result<Request, String> {
+pub(super) fn read_completion(given: &Given) -> std::result::Result<Request, String> {
     match given.text("shell")?.unwrap_or_default().as_str() {
         "bash" => Ok(Request::Completion(Shell::Bash)),
         "zsh" => Ok(Request::Completion(Shell::Zsh)),
@@ -50,7 +51,7 @@ pub(super) fn read_completion(given: &Given) -> Result<Request, String> {
     }
 }
 
-pub(super) fn read_man(given: &Given) -> Result<Request, String> {
+pub(super) fn read_man(given: &Given) -> std::result::Result<Request, String> {
     Ok(Request::Man(given.path("dir")))
 }
 
@@ -58,7 +59,7 @@ pub(super) fn read_man(given: &Given) -> Result<Request, String> {
 ///
 /// # Errors
 /// What `out` reports.
-pub fn write_completion(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_completion(shell: Shell, out: &mut dyn Write) -> Result<()> {
     let mut application = super::application();
     // The generators panic when their writer fails, so they get one that cannot.
     let mut script = Vec::new();
@@ -67,17 +68,17 @@ pub fn write_completion(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
         Shell::Zsh => clap_complete::generate(clap_complete::Shell::Zsh, &mut application, "casemate", &mut script),
         Shell::Fish => clap_complete::generate(clap_complete::Shell::Fish, &mut application, "casemate", &mut script),
     }
-    out.write_all(&script)
+    out.write_all(&script).call("write", "stdout")
 }
 
 /// Writes `casemate.8` to `out`, or with a directory all pages to it.
 ///
 /// # Errors
 /// What `out` or the files report; the message names the file.
-pub fn write_man(dir: Option<&Path>, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_man(dir: Option<&Path>, out: &mut dyn Write) -> Result<()> {
     let mut application = super::application();
     let Some(dir) = dir else {
-        return page(application, out);
+        return page(application, out).call("write", "stdout");
     };
     // Gives each command the name of its page (casemate-create) and of its usage (casemate create).
     application.build();
@@ -87,16 +88,12 @@ pub fn write_man(dir: Option<&Path>, out: &mut dyn Write) -> io::Result<()> {
     write_page(&dir.join("casemate.8"), application)
 }
 
-fn write_page(path: &Path, command: Command) -> io::Result<()> {
+fn write_page(path: &Path, command: Command) -> Result<()> {
     let mut text = Vec::new();
-    page(command, &mut text)?;
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)
-        .and_then(|mut file| file.write_all(&text))
-        .map_err(|error| io::Error::new(error.kind(), format!("write \"{}\": {error}", path.display())))
+    page(command, &mut text).call("write", path.display())?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).open(path).call("open", path.display())?;
+    file.write_all(&text).call("write", path.display())
 }
 
 fn page(command: Command, out: &mut dyn Write) -> io::Result<()> {

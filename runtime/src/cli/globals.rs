@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use clap::Command;
 
 use super::argument::{Given, option, switch};
+use crate::error::Call as _;
 use crate::log::Format;
 
 /// Options that hold for every command.
@@ -92,7 +93,7 @@ fn absolute_root(path: &Path, cwd: impl FnOnce() -> std::io::Result<PathBuf>) ->
     let base = if path.is_absolute() {
         PathBuf::from("/")
     } else {
-        cwd().map_err(|error| format!("option --root \"{}\": getcwd: {error}", path.display()))?
+        cwd().call("getcwd", ".").map_err(|error| format!("option --root \"{}\": {error}", path.display()))?
     };
     let mut root = PathBuf::from("/");
     for component in base.join(path).components() {
