@@ -9,3 +9,5 @@ pub mod error;
 pub mod log;
 pub mod spec;
 pub mod sys;
+pub mod plan;
+pub mod program;

@@ -5,13 +5,13 @@
 
 mod cgroup_mount;
 mod check;
-pub mod devices;
+mod devices;
 pub mod finding;
 pub mod mount_options;
 mod mounts;
 pub mod namespace;
 mod order;
-pub mod process;
+mod process;
 pub mod security;
 mod sysctls;
 
