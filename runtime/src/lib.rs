@@ -3,7 +3,8 @@
 //! The map of the rooms and the road of a `create` through them are drawn in `docs/architecture.md`.
 #![warn(missing_docs)]
 
-pub mod error;
 pub mod cgroup;
+pub mod error;
 pub mod spec;
+pub mod state;
 pub mod sys;
