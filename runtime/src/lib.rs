@@ -5,6 +5,9 @@
 
 pub mod cgroup;
 pub mod error;
+pub mod cli;
+pub mod error;
+pub mod log;
 pub mod spec;
 pub mod state;
 pub mod sys;

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::file::{MAX_BYTES, MAX_DEPTH};
+use crate::error::{Error, Kind, errno_text};
 
 /// Why a configuration, a process or a set of resources could not be read.
 #[derive(Debug)]
@@ -76,26 +77,15 @@ impl SpecError {
     }
 }
 
-/// The kernel's words in Go's lower-case form, which engines search for, without Rust's
-/// `(os error N)`.
-fn errno_words(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => nix::errno::Errno::from_raw(number).desc().to_lowercase(),
-        None => error.to_string(),
-    }
-}
-
 impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // The first words are those of the de facto standard, which callers search for.
-            SpecError::NotFound { bundle } => write!(
-                f,
-                "JSON specification file config.json not found in bundle \"{}\": `spec --bundle` writes one",
-                bundle.display()
-            ),
+            SpecError::NotFound { bundle } => {
+                write!(f, "JSON specification file config.json not found in bundle \"{}\"", bundle.display())
+            }
             SpecError::Io { path, call, source } => {
-                write!(f, "{call} \"{}\": {}", path.display(), errno_words(source))
+                write!(f, "{call} \"{}\": {}", path.display(), io_text(source))
             }
             SpecError::NotRegular { path } => write!(f, "\"{}\" is not a regular file", path.display()),
             SpecError::TooLarge => write!(f, "file is larger than {MAX_BYTES} bytes"),
@@ -120,6 +110,29 @@ impl std::error::Error for SpecError {
             SpecError::InFile { source, .. } => Some(source.as_ref()),
             // The io::Error is part of the message, in the wording engines need.
             _ => None,
+        }
+    }
+}
+
+/// What the kernel said, in the words engines look for.
+fn io_text(error: &io::Error) -> String {
+    match rustix::io::Errno::from_io_error(error) {
+        Some(errno) => errno_text(errno),
+        None => error.to_string(),
+    }
+}
+
+impl From<SpecError> for Error {
+    fn from(error: SpecError) -> Error {
+        match error {
+            SpecError::NotFound { .. } => {
+                Error::new(Kind::InvalidConfig, error.to_string()).hint("`casemate spec --bundle DIR` writes one")
+            }
+            SpecError::Io { .. } => Error::new(Kind::System, error.to_string()),
+            SpecError::InFile { path, source } => {
+                Error::from(*source).context(format_args!("read \"{}\"", path.display()))
+            }
+            other => Error::new(Kind::InvalidConfig, other.to_string()),
         }
     }
 }

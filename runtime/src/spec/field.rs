@@ -13,8 +13,8 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 /// A value that may be a field of a spec object.
-pub trait Field: Sized + Default {
-    /// Reads the value; `null` gives the default, as it leaves the zero value in Go.
+pub trait Field: Sized {
+    /// Reads the value; `null` gives the default where there is one, as it leaves the zero value in Go.
     ///
     /// # Errors
     /// Whatever the deserializer reports, and what this room refuses: a NUL in a string, a

@@ -1,8 +1,13 @@
 //! `linux`: namespaces, devices, mappings and what else is Linux's own (config-linux.md).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use super::field::object;
+use seccomp_profiles::Profile;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+
+use super::field::{Field, object};
 use super::resources::Resources;
 
 object! {
@@ -24,6 +29,8 @@ object! {
         pub devices: Vec<Device> = "devices";
         /// Host network devices to move into the container, by their name on the host.
         pub net_devices: BTreeMap<String, NetDevice> = "netDevices";
+        /// The filter of system calls, seccomp(2); its words are checked by the crate that compiles it.
+        pub seccomp: Option<Profile> = "seccomp";
         /// Propagation of the root mount, for example `rslave`; mount_namespaces(7).
         pub rootfs_propagation: String = "rootfsPropagation";
         /// Paths in the container that are made unreadable.
@@ -138,5 +145,30 @@ object! {
         pub nodes: String = "nodes", always;
         /// Mode flags by name, for example `MPOL_F_STATIC_NODES`.
         pub flags: Vec<String> = "flags";
+    }
+}
+
+impl Field for Profile {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Profile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Profile, A::Error> {
+                Profile::deserialize(MapAccessDeserializer::new(access))
+            }
+        }
+
+        // By way of a map, because the derived Deserialize would take an array as well.
+        deserializer.deserialize_map(Object)
+    }
+
+    fn is_absent(&self) -> bool {
+        false
     }
 }

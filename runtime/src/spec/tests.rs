@@ -111,10 +111,7 @@ fn fifo_device_and_directory_give_an_error_and_no_hang() {
     let config = dir.join("config.json");
     assert_eq!(
         Spec::load(&dir).unwrap_err().to_string(),
-        format!(
-            "JSON specification file config.json not found in bundle \"{}\": `spec --bundle` writes one",
-            dir.display()
-        )
+        format!("JSON specification file config.json not found in bundle \"{}\"", dir.display())
     );
 
     nix::unistd::mkfifo(&config, nix::sys::stat::Mode::S_IRWXU).unwrap();
@@ -146,5 +143,16 @@ fn zero_values_are_left_out_where_go_leaves_them_out() {
     assert_eq!(
         serde_json::to_string(&spec).unwrap(),
         r#"{"ociVersion":"","process":{"user":{"uid":0,"gid":0},"cwd":""},"root":{"path":""}}"#
+    );
+}
+
+#[test]
+fn the_line_for_the_user_has_the_whole_chain() {
+    use crate::error::{Error, Kind};
+    let error = Error::from(read::<Spec>(&b"{\"linux\":1}"[..], Path::new("/b/config.json")).unwrap_err());
+    assert_eq!(error.kind, Kind::InvalidConfig);
+    assert_eq!(
+        error.to_string(),
+        "read \"/b/config.json\": linux: line 1 column 10: invalid type: integer `1`, expected an object"
     );
 }
