@@ -1,0 +1,105 @@
+//! A container as its record and the kernel together describe it.
+
+use super::entry::Entry;
+use super::process::Process;
+use super::record::{Phase, Record};
+use super::store::Store;
+use crate::cgroup::{self, Cgroup};
+use crate::error::{Error, Kind, Result};
+use crate::spec::{State, Status};
+
+/// A container with its entry and its record.
+#[derive(Debug)]
+pub struct Container {
+    /// Its directory, perhaps with the lock.
+    pub entry: Entry,
+    /// What `state.json` says, checked.
+    pub record: Record,
+}
+
+impl Container {
+    /// Opens a container to look at it or to signal it.
+    ///
+    /// # Errors
+    /// `container does not exist`; a record that cannot be used.
+    pub fn load(store: &Store, id: &str) -> Result<Container> {
+        Container::of(store.entry(id)?)
+    }
+
+    /// Opens a container to change it.
+    ///
+    /// # Errors
+    /// As [`Container::load`], and a lock that somebody keeps.
+    pub fn load_locked(store: &Store, id: &str) -> Result<Container> {
+        Container::of(store.lock(id)?)
+    }
+
+    fn of(entry: Entry) -> Result<Container> {
+        let record = entry.read()?;
+        Ok(Container { entry, record })
+    }
+
+    /// The status, as it is now.
+    ///
+    /// A container whose `create` was killed is stopped: init ends when it loses its parent before it is ready.
+    ///
+    /// # Errors
+    /// A failed call; nothing is guessed then.
+    pub fn status(&self) -> Result<Status> {
+        Ok(self.look()?.0)
+    }
+
+    /// The status, and the process if it has one that is alive.
+    ///
+    /// # Errors
+    /// As [`Container::status`].
+    pub fn look(&self) -> Result<(Status, Option<Process>)> {
+        let process = self.process()?;
+        let status = match (&process, self.record.phase) {
+            (_, Phase::Creating) if self.entry.is_locked_by_another()? => Status::Creating,
+            (_, Phase::Creating) | (None, Phase::Created) => Status::Stopped,
+            // Paused before created, as engines expect: `start` of a paused container would not return.
+            (Some(_), Phase::Created) if self.is_frozen()? => Status::Paused,
+            (Some(_), Phase::Created) if self.entry.is_waiting()? => Status::Created,
+            (Some(_), Phase::Created) => Status::Running,
+        };
+        Ok((status, process))
+    }
+
+    /// The container's init, if it is alive.
+    ///
+    /// # Errors
+    /// See [`Process::open`].
+    pub fn process(&self) -> Result<Option<Process>> {
+        self.record.init.as_ref().map_or(Ok(None), Process::open)
+    }
+
+    /// The container's cgroups; nothing is opened yet.
+    pub fn cgroup(&self) -> Cgroup {
+        Cgroup::open(&self.record.cgroups)
+    }
+
+    fn is_frozen(&self) -> Result<bool> {
+        self.cgroup().is_frozen().map_err(of_cgroup)
+    }
+
+    /// What a hook reads on its stdin.
+    pub fn state(&self, status: Status, pid: i32) -> State {
+        State {
+            oci_version: self.record.oci_version.clone(),
+            id: self.record.id.clone(),
+            status,
+            pid,
+            bundle: self.record.bundle.clone(),
+            annotations: self.record.annotations.clone(),
+        }
+    }
+}
+
+/// An error of the cgroup room as one of the runtime.
+pub fn of_cgroup(error: cgroup::Error) -> Error {
+    Error::new(Kind::System, error.to_string())
+}
+
+#[cfg(test)]
+mod tests;
