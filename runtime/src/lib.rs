@@ -4,5 +4,6 @@
 #![warn(missing_docs)]
 
 pub mod error;
+pub mod hooks;
 pub mod spec;
 pub mod sys;

@@ -3,3 +3,5 @@
 //! A wrapper takes borrowed descriptors and references, answers owned descriptors, and says in its SAFETY comment which
 //! invariant makes the call sound and who upholds it.
 #![allow(unsafe_code)]
+
+pub mod spawn;
