@@ -4,12 +4,12 @@
 #![warn(missing_docs)]
 
 pub mod cgroup;
-pub mod error;
 pub mod cli;
 pub mod error;
+pub mod hooks;
 pub mod log;
+pub mod plan;
+pub mod program;
 pub mod spec;
 pub mod state;
 pub mod sys;
-pub mod plan;
-pub mod program;

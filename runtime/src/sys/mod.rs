@@ -6,3 +6,4 @@
 
 pub mod bpf;
 pub mod pidfd;
+pub mod spawn;
