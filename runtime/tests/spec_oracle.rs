@@ -291,3 +291,29 @@ fn numbers_that_do_not_fit_are_refused_by_both() {
         assert_taken(&text, false, false);
     }
 }
+
+proptest::proptest! {
+    /// Cut, flipped and doubled bytes give a value or an error that names a place, and no panic.
+    #[test]
+    fn damaged_documents_are_read_or_refused(
+        file in proptest::sample::select(configs()),
+        at in 0_usize..20_000,
+        byte in proptest::prelude::any::<u8>(),
+        kind in 0..3,
+    ) {
+        let mut bytes = fs::read(file).unwrap();
+        let at = at % bytes.len();
+        match kind {
+            0 => bytes[at] = byte,
+            1 => bytes.truncate(at),
+            _ => bytes.insert(at, byte),
+        }
+        match Spec::parse(&bytes) {
+            Ok(spec) => {
+                let text = serde_json::to_vec(&spec).unwrap();
+                assert_eq!(Spec::parse(&text).unwrap(), spec);
+            }
+            Err(error) => assert!(error.to_string().contains("line "), "{error}"),
+        }
+    }
+}

@@ -26,6 +26,11 @@ pub(super) fn list(name: &'static str, value: &'static str, help: &'static str) 
     option(name, value, help).action(ArgAction::Append)
 }
 
+/// The flag that asks for help. clap's own speaks of a shorter help, which there is not.
+pub(super) fn help() -> Arg {
+    Arg::new("help").long("help").short('h').help("Print help").action(ArgAction::Help)
+}
+
 /// A flag that is accepted for old callers and does nothing.
 pub(super) fn ignored(name: &'static str, value: &'static str) -> Arg {
     option(name, value, "accepted, without effect").hide(true)
@@ -43,7 +48,11 @@ pub(super) fn id() -> Arg {
 
 /// A command without arguments yet.
 pub(super) fn command(name: &'static str, about: &'static str, long: &'static str) -> Command {
-    Command::new(name).about(about).long_about(format!("{about}.\n\n{long}"))
+    Command::new(name)
+        .about(about)
+        .long_about(format!("{about}.\n\n{long}"))
+        .disable_help_flag(true)
+        .arg(help().display_order(usize::MAX))
 }
 
 /// A command whose only argument is the container's id.

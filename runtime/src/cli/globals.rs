@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use clap::Command;
 
-use super::argument::{Given, option, switch};
+use super::argument::{Given, help, option, switch};
 use crate::error::Call as _;
 use crate::log::Format;
 
@@ -56,6 +56,8 @@ pub(super) fn definition() -> Command {
         )
         .arg(switch("systemd-cgroup", "Let systemd make the cgroups; cgroupsPath is slice:prefix:name"))
         .arg(switch("version", "Print the version").short('v'))
+        .disable_help_flag(true)
+        .arg(help())
 }
 
 /// Reads the options; `cwd` is asked only for a relative `--root`.

@@ -85,9 +85,6 @@ pub(super) fn sort(definition: &Command, args: &[OsString], order: Order) -> Res
             continue;
         };
         let Some(flag) = find(definition, &written) else {
-            if written == "h" || written == "help" {
-                return Err(Fault::Help);
-            }
             return Err(Fault::Unknown(written));
         };
         let name = flag.get_id().to_string();
@@ -106,6 +103,7 @@ pub(super) fn sort(definition: &Command, args: &[OsString], order: Order) -> Res
                     },
                 }
             }
+            ArgAction::Help => return Err(Fault::Help),
             action => {
                 let value = match inline {
                     Some(value) => value,
@@ -181,6 +179,7 @@ mod tests {
             .arg(Arg::new("debug").long("debug").action(ArgAction::SetTrue))
             .arg(Arg::new("tty").long("tty").short('t').action(ArgAction::SetTrue))
             .arg(Arg::new("env").long("env").short('e').action(ArgAction::Append))
+            .arg(crate::cli::argument::help())
     }
 
     fn sorted(line: &str, order: Order) -> String {
