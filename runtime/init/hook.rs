@@ -33,7 +33,7 @@ fn child(init: &Init, r: Record, path: Text, argv: sys::List, envp: sys::List, s
     let prepared = (|| {
         sys::setpgid()?;
         if r.slot >= 0 {
-            sys::fchdir(init.fd(r.slot))?;
+            sys::fchdir(r.slot)?;
         }
         sys::dup_to(state, 0)?;
         sys::dup_to(output, 1)?;

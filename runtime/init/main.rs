@@ -1,8 +1,8 @@
 //! Init: the child half of casemate. Interprets a program of operations and ends in execve(2).
 //!
 //! It is a program of its own, without std, libc, allocator or crates: what runs inside a container before the
-//! container's own program is these few files and nothing else. casemate starts it from a sealed memfd with the control
-//! socket, the program and the handles at fixed descriptors, the first of which is its only argument.
+//! container's own program is these few files and nothing else. casemate starts it from a sealed memfd; its only
+//! argument is the descriptor of the program, which names all others.
 //!
 //! It decides nothing. The order of the operations, and why it is that order, is in `plan/order.rs`.
 #![no_std]
@@ -26,15 +26,21 @@ mod program;
 mod session;
 mod sys;
 
-use format::{Record, kind, message, refusal, slot};
+use format::{Record, kind, message, refusal};
 use program::Program;
 use sys::{Done, Fail, Text};
 
 /// What init knows besides the program.
 pub struct Init {
     pub program: Program,
-    /// Descriptor of slot 0.
-    pub base: i32,
+    /// Descriptor of the program.
+    pub object: i32,
+    /// Socket to the parent.
+    pub control: i32,
+    /// Socket on which `start` connects, or -1.
+    pub start: i32,
+    /// The first descriptor that the container's process does not get.
+    pub first: i32,
     /// Handle on the container's root.
     pub root: i32,
     /// Handle on the /dev that was mounted by an operation, or -1.
@@ -56,10 +62,6 @@ pub struct Init {
 }
 
 impl Init {
-    pub fn fd(&self, slot: i32) -> i32 {
-        self.base + slot
-    }
-
     /// Counts a mount that was just made.
     pub fn made(&mut self, mount: i32) -> Done {
         let st = sys::fstat(mount)?;
@@ -72,22 +74,29 @@ impl Init {
 }
 
 pub fn run(argument: Option<Text>) -> ! {
-    let base = argument.and_then(|a| number(a.bytes())).unwrap_or(3);
-    let program = match Program::map(base + slot::PROGRAM) {
-        Ok(program) => program,
+    let object = argument.and_then(|a| number(a.bytes())).unwrap_or(-1);
+    let mapped = Program::map(object).and_then(|mut program| {
+        let header = *program.header()?;
+        Ok((program, header))
+    });
+    let (program, header) = match mapped {
+        Ok(mapped) => mapped,
         // Nobody can be told: the report is in what could not be mapped. The parent sees the socket close.
         Err(_) => sys::exit(125),
     };
     let mut init = Init {
         program,
-        base,
+        object,
+        control: header.control,
+        start: header.start,
+        first: header.first,
         root: -1,
         dev: -1,
         masks: -1,
         made: 0,
         first_made: 0,
         proc: -1,
-        starter: base + slot::CONTROL,
+        starter: header.control,
         in_cwd: false,
         executable: None,
     };
@@ -120,13 +129,13 @@ fn prepare(init: &Init) -> Done {
     sys::reset_signals()?;
     // Modes of what init makes are the ones it is told; UMASK sets the process's own.
     sys::umask(0)?;
-    sys::close_range_on_exec(init.base as u32)
+    sys::close_range_on_exec(init.first as u32)
 }
 
 fn operate(init: &mut Init, index: usize, r: Record) -> Done {
     match r.kind {
-        kind::JOIN_CGROUP => sys::write(init.fd(r.slot), b"0").map(drop),
-        kind::JOIN_NAMESPACE => sys::setns(init.fd(r.slot), r.a),
+        kind::JOIN_CGROUP => sys::write(r.slot, b"0").map(drop),
+        kind::JOIN_NAMESPACE => sys::setns(r.slot, r.a),
         kind::UNSHARE => sys::unshare(r.a),
         kind::HOST_PROPAGATION => mount::host_propagation(r.a),
         kind::MASK_SOURCE => mount::mask_source(init),
@@ -172,8 +181,8 @@ fn operate(init: &mut Init, index: usize, r: Record) -> Done {
 
 /// Tells the parent where init stands and waits for its word.
 fn barrier(init: &Init, say: u8) -> Done {
-    sys::send(init.fd(slot::CONTROL), say, None)?;
-    expect(init.fd(slot::CONTROL), message::PROCEED)
+    sys::send(init.control, say, None)?;
+    expect(init.control, message::PROCEED)
 }
 
 fn expect(socket: i32, byte: u8) -> Done {
@@ -183,14 +192,24 @@ fn expect(socket: i32, byte: u8) -> Done {
     }
 }
 
-/// From here on only the control socket, the program and the start socket are left of what the parent gave.
-fn close_handles(init: &Init) -> Done {
-    sys::close_range((init.base + slot::HANDLES) as u32, u32::MAX)
+/// From here on only the sockets, the program and the root are left of what the parent gave and init opened.
+fn close_handles(init: &mut Init) -> Done {
+    let mut keep = [init.object, init.control, init.start, init.root];
+    keep.sort_unstable();
+    let mut next = init.first;
+    for fd in keep {
+        if fd > next {
+            sys::close_range(next as u32, fd as u32 - 1)?;
+        }
+        next = next.max(fd + 1);
+    }
+    (init.proc, init.masks, init.dev) = (-1, -1, -1);
+    sys::close_range(next as u32, u32::MAX)
 }
 
 /// The container is set up. It may outlive the parent once the parent has its state on disk, and not before.
 fn ready(init: &Init) -> Done {
-    let control = init.fd(slot::CONTROL);
+    let control = init.control;
     sys::send(control, message::READY, None)?;
     expect(control, message::COMMITTED)?;
     sys::prctl(sys::PR_SET_PDEATHSIG, 0, 0).map(drop)
@@ -201,13 +220,13 @@ fn wait_start(init: &mut Init, r: Record) -> Done {
     if r.flags & format::flag::CONTROL != 0 {
         return expect(init.starter, message::START);
     }
-    sys::close(init.fd(slot::CONTROL));
+    sys::close(init.control);
     loop {
-        let peer = sys::accept(init.fd(slot::START))?;
-        let said = sys::send(peer, message::PROGRAM, Some(init.fd(slot::PROGRAM))).and_then(|()| sys::receive(peer));
+        let peer = sys::accept(init.start)?;
+        let said = sys::send(peer, message::PROGRAM, Some(init.object)).and_then(|()| sys::receive(peer));
         if let Ok(Some(message::START)) = said {
             init.starter = peer;
-            sys::close(init.fd(slot::START));
+            sys::close(init.start);
             return Ok(());
         }
         sys::close(peer);

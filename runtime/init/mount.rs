@@ -41,7 +41,7 @@ pub fn mask_source(init: &mut Init) -> Done {
 /// Attaches the container's root on the working directory, which is the rootfs's own directory: the parent entered it
 /// by handle before the clone, so no path is resolved a second time.
 pub fn attach_root(init: &mut Init, r: Record) -> Done {
-    let tree = init.fd(r.slot);
+    let tree = r.slot;
     sys::move_mount_here(tree)?;
     init.root = tree;
     Ok(())
@@ -124,7 +124,7 @@ pub fn bind(init: &mut Init, index: usize, r: Record) -> Done {
     let destination = init.program.text(r.t)?;
     let shape = if r.flags & flag::DIRECTORY != 0 { Target::Directory } else { Target::File };
     let target = target(init, r, destination, shape)?;
-    let tree = init.fd(r.slot);
+    let tree = r.slot;
     sys::move_mount(tree, target)?;
     sys::close(target);
     remember(init, index, tree)
@@ -179,7 +179,7 @@ pub fn set_mount(init: &mut Init, r: Record) -> Done {
     let (fd, opened) = match (r.t, r.slot) {
         (0, -1) => (init.root, false),
         (0, -2) => (init.dev, false),
-        (0, slot) => (init.fd(slot), false),
+        (0, slot) => (slot, false),
         (path, _) => (path::open(init.root, init.program.text(path)?)?, true),
     };
     sys::mount_setattr(fd, EMPTY, sys::AT_EMPTY_PATH | recursive, &attr)?;

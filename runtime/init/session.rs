@@ -1,7 +1,7 @@
 //! Session, terminal, loopback.
 
 use crate::Init;
-use crate::format::{Record, flag, message, refusal, slot};
+use crate::format::{Record, flag, message, refusal};
 use crate::path;
 use crate::sys::{self, Done, Fail, Text};
 
@@ -45,7 +45,7 @@ pub fn terminal(init: &mut Init, r: Record) -> Done {
         sys::close(clone);
         sys::close(target);
     }
-    sys::send(init.fd(slot::CONTROL), message::TERMINAL, Some(master))?;
+    sys::send(init.control, message::TERMINAL, Some(master))?;
     sys::close(master);
     session()?;
     sys::ioctl(peer, TIOCSCTTY, 0)?;

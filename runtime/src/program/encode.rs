@@ -1,6 +1,6 @@
 //! Operations into the binary form of [`super::format`].
 
-use super::format::{self, Header, Record, flag, kind, message, slot};
+use super::format::{self, Header, Record, flag, kind, message};
 use super::{Destination, InnerHook, Op, Slot, Target};
 
 /// Why a program cannot be written: only its size can be wrong.
@@ -10,9 +10,22 @@ pub struct TooLarge;
 /// Longest program: twice the kernel's limit for arguments and environment together.
 const MAX_BYTES: usize = 4 << 20;
 
+/// Descriptors by number, as init will find them.
+#[derive(Clone, Debug, Default)]
+pub struct Descriptors {
+    /// Init's socket to the parent.
+    pub control: i32,
+    /// The listening socket for `start`, or -1.
+    pub start: i32,
+    /// The first descriptor that the container's process does not get: 3 and the preserved ones.
+    pub first: i32,
+    /// The plan's handles, in its order.
+    pub handles: Vec<i32>,
+}
+
 /// The program as init maps it.
-pub fn encode(ops: &[Op]) -> Result<Vec<u8>, TooLarge> {
-    let mut writer = Writer::new(ops.len());
+pub fn encode(ops: &[Op], descriptors: &Descriptors) -> Result<Vec<u8>, TooLarge> {
+    let mut writer = Writer::new(ops.len(), descriptors);
     for (index, op) in ops.iter().enumerate() {
         let record = writer.record(op);
         writer.put(index, record);
@@ -20,16 +33,17 @@ pub fn encode(ops: &[Op]) -> Result<Vec<u8>, TooLarge> {
     writer.finish(ops.len())
 }
 
-struct Writer {
+struct Writer<'d> {
     bytes: Vec<u8>,
+    descriptors: &'d Descriptors,
 }
 
-impl Writer {
-    fn new(ops: usize) -> Writer {
+impl<'d> Writer<'d> {
+    fn new(ops: usize, descriptors: &'d Descriptors) -> Writer<'d> {
         let start = format::RECORDS + ops * size_of::<Record>();
         let mut bytes = Vec::with_capacity(start + 16 * 1024);
         bytes.resize(start, 0);
-        Writer { bytes }
+        Writer { bytes, descriptors }
     }
 
     fn finish(mut self, ops: usize) -> Result<Vec<u8>, TooLarge> {
@@ -38,7 +52,9 @@ impl Writer {
         if self.bytes.len() > MAX_BYTES {
             return Err(TooLarge);
         }
-        let header = [format::MAGIC, ops as u32, self.bytes.len() as u32, 0];
+        let d = self.descriptors;
+        let header =
+            [format::MAGIC, ops as u32, self.bytes.len() as u32, d.control as u32, d.start as u32, d.first as u32];
         const { assert!(size_of::<Header>() <= format::RECORDS) };
         for (i, word) in header.into_iter().enumerate() {
             self.bytes[i * 4..i * 4 + 4].copy_from_slice(&word.to_ne_bytes());
@@ -58,6 +74,10 @@ impl Writer {
             out.extend(word.to_ne_bytes());
         }
         self.bytes[at..at + out.len()].copy_from_slice(&out);
+    }
+
+    fn handle(&self, slot: Slot) -> i32 {
+        self.descriptors.handles.get(slot.0 as usize).copied().unwrap_or(-1)
     }
 
     fn align(&mut self) {
@@ -91,30 +111,30 @@ impl Writer {
     fn record(&mut self, op: &Op) -> Record {
         match op {
             Op::JoinCgroup { hierarchy, tasks } => {
-                Record { kind: kind::JOIN_CGROUP, slot: handle(*tasks), s: self.text(hierarchy), ..none() }
+                Record { kind: kind::JOIN_CGROUP, slot: self.handle(*tasks), s: self.text(hierarchy), ..none() }
             }
             Op::JoinNamespace { namespace, handle: h, .. } => {
-                Record { kind: kind::JOIN_NAMESPACE, slot: handle(*h), a: namespace.clone_flag(), ..none() }
+                Record { kind: kind::JOIN_NAMESPACE, slot: self.handle(*h), a: namespace.clone_flag(), ..none() }
             }
             Op::JoinContainer { namespaces, handle: h } => {
-                Record { kind: kind::JOIN_NAMESPACE, slot: handle(*h), a: *namespaces, ..none() }
+                Record { kind: kind::JOIN_NAMESPACE, slot: self.handle(*h), a: *namespaces, ..none() }
             }
             Op::Unshare { namespace } => Record { kind: kind::UNSHARE, a: namespace.clone_flag(), ..none() },
             Op::HostPropagation { propagation } => Record { kind: kind::HOST_PROPAGATION, a: *propagation, ..none() },
             Op::MaskSource => Record { kind: kind::MASK_SOURCE, ..none() },
-            Op::AttachRoot { tree } => Record { kind: kind::ATTACH_ROOT, slot: handle(*tree), ..none() },
+            Op::AttachRoot { tree } => Record { kind: kind::ATTACH_ROOT, slot: self.handle(*tree), ..none() },
             Op::OpenRoot => Record { kind: kind::OPEN_ROOT, ..none() },
             Op::Mount { .. } => self.mount(op),
             Op::Bind { tree, destination, at, .. } => Record {
                 kind: kind::BIND,
                 flags: place(*at),
-                slot: handle(*tree),
+                slot: self.handle(*tree),
                 t: self.text(destination),
                 ..none()
             },
             Op::SetMount { target, attributes } => {
                 let (slot, t) = match target {
-                    Target::Tree(tree) => (handle(*tree), 0),
+                    Target::Tree(tree) => (self.handle(*tree), 0),
                     Target::Root => (-1, 0),
                     Target::Dev => (-2, 0),
                     Target::Path(path) => (-1, self.text(path)),
@@ -298,7 +318,7 @@ impl Writer {
         let argv = if hook.args.is_empty() { std::slice::from_ref(&hook.path) } else { &hook.args };
         Record {
             kind: kind::HOOK,
-            slot: hook.cwd.map_or(-1, handle),
+            slot: hook.cwd.map_or(-1, |cwd| self.handle(cwd)),
             a: u64::from(self.text(&hook.state.0)),
             b: u64::from(self.text(&hook.state.1)),
             s: self.text(&hook.path),
@@ -312,10 +332,6 @@ impl Writer {
 
 fn none() -> Record {
     Record { slot: -1, ..Record::default() }
-}
-
-fn handle(handle: Slot) -> i32 {
-    slot::HANDLES + handle.0 as i32
 }
 
 fn place(at: Destination) -> u16 {
@@ -347,7 +363,7 @@ mod tests {
 
     #[test]
     fn lists_end_with_zero_and_know_their_length() {
-        let bytes = encode(&[Op::Execute { args: vec!["a".into(), "bc".into()], env: vec![] }]).unwrap();
+        let bytes = encode(&[Op::Execute { args: vec!["a".into(), "bc".into()], env: vec![] }], &Descriptors::default()).unwrap();
         let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
         let t = u32::from_ne_bytes(bytes[format::RECORDS + 28..format::RECORDS + 32].try_into().unwrap()) as usize;
         assert_eq!(word(t - 8), 2);
@@ -365,6 +381,6 @@ mod tests {
     #[test]
     fn a_program_that_is_too_large_is_refused() {
         let op = Op::Execute { args: vec!["x".repeat(MAX_BYTES)], env: vec![] };
-        assert_eq!(encode(&[op]), Err(TooLarge));
+        assert_eq!(encode(&[op], &Descriptors::default()), Err(TooLarge));
     }
 }

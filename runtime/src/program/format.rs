@@ -102,8 +102,14 @@ pub struct Header {
     pub ops: u32,
     /// Length of the whole object in bytes.
     pub len: u32,
+    /// Init's socket to the parent.
+    pub control: i32,
+    /// The listening socket on which `start` connects, or -1 (run, exec).
+    pub start: i32,
+    /// The first descriptor that the container's process does not get.
+    pub first: i32,
     /// Reserved, 0.
-    pub zero: u32,
+    pub zero: [u32; 2],
     /// Init's report.
     pub report: Report,
 }
@@ -116,7 +122,7 @@ pub struct Record {
     pub kind: u16,
     /// Bits of [`flag`].
     pub flags: u16,
-    /// A slot: number of a handle that the parent opened, or -1.
+    /// Descriptor of a handle that the parent opened, or -1.
     pub slot: i32,
     /// First integer.
     pub a: u64,
@@ -210,18 +216,6 @@ pub mod flag {
     pub const INHERIT_MODE: u16 = 16384;
     /// WAIT_START: on the control socket (run, exec), not on the listening one (create).
     pub const CONTROL: u16 = 8192;
-}
-
-/// Slots with a fixed meaning: init's descriptors are numbered from the first one after the preserved ones.
-pub mod slot {
-    /// The socket to the parent.
-    pub const CONTROL: i32 = 0;
-    /// This object.
-    pub const PROGRAM: i32 = 1;
-    /// The listening socket on which `start` connects; absent for run and exec.
-    pub const START: i32 = 2;
-    /// The first handle of the plan.
-    pub const HANDLES: i32 = 3;
 }
 
 /// Messages on the control and start sockets: one byte each, drawn in `launch/channel.rs`.

@@ -5,5 +5,8 @@
 #![allow(unsafe_code)]
 
 pub mod bpf;
+pub mod clone;
+pub mod namespace;
+pub mod object;
 pub mod pidfd;
 pub mod spawn;

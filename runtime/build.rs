@@ -1,0 +1,63 @@
+//! Compiles `init/` with the same rustc into a small static program that the binary embeds, and names the commit.
+//!
+//! Init has no dependencies, so one call of rustc is a complete build: it works the same under `cargo build`,
+//! `cargo install`, from vendored sources and offline.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+fn main() -> ExitCode {
+    println!("cargo:rerun-if-changed=init");
+    println!("cargo:rerun-if-changed=src/program/format.rs");
+    println!("cargo:rerun-if-env-changed=CASEMATE_COMMIT");
+    println!("cargo:rustc-env=CASEMATE_COMMIT={}", commit().unwrap_or_else(|| "unknown".into()));
+    match init() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            println!("cargo:warning=the embedded init does not compile: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn init() -> Result<(), String> {
+    let var = |name: &str| std::env::var(name).map_err(|e| format!("{name}: {e}"));
+    let out = PathBuf::from(var("OUT_DIR")?).join("init");
+    let target = var("TARGET")?;
+    let mut rustc = Command::new(var("RUSTC")?);
+    // cargo hands build scripts the flags of the large binary; init has its own.
+    rustc.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    rustc.args(["--edition", "2024", "--crate-name", "init", "--crate-type", "bin", "init/main.rs"]);
+    rustc.args(["--target", &target]).arg("-o").arg(&out);
+    for flag in [
+        "opt-level=s",
+        "panic=abort",
+        "strip=symbols",
+        "relocation-model=static",
+        "codegen-units=1",
+        "debuginfo=0",
+        "overflow-checks=on",
+        "link-arg=-nostartfiles",
+        "link-arg=-nostdlib",
+        "link-arg=-static",
+        "link-arg=-no-pie",
+        "link-arg=-Wl,--build-id=none,-z,noexecstack,-z,separate-code,--gc-sections,--no-dynamic-linker",
+    ] {
+        rustc.args(["-C", flag]);
+    }
+    if let Ok(linker) = std::env::var("RUSTC_LINKER") {
+        rustc.args(["-C", &format!("linker={linker}")]);
+    }
+    let status = rustc.status().map_err(|e| format!("{:?}: {e}", rustc.get_program()))?;
+    if status.success() { Ok(()) } else { Err(status.to_string()) }
+}
+
+/// The commit of the sources, if they are a checkout or the packager says.
+fn commit() -> Option<String> {
+    if let Ok(commit) = std::env::var("CASEMATE_COMMIT") {
+        return Some(commit);
+    }
+    println!("cargo:rerun-if-changed=../.git/HEAD");
+    let out = Command::new("git").args(["rev-parse", "HEAD"]).output().ok().filter(|o| o.status.success())?;
+    Some(String::from_utf8(out.stdout).ok()?.trim().to_string())
+}

@@ -1,0 +1,315 @@
+//! The parent's half of making a process: open what the plan names, clone, converse, and know how it ended.
+//!
+//! The same few steps serve `create`, `run` and `exec`; what differs is in the plan. The parent never enters a namespace
+//! of the container's, but for the one call that a joined pid namespace takes, which is undone at once.
+
+pub mod channel;
+pub mod facts;
+mod handles;
+mod home;
+mod image;
+mod listener;
+mod start;
+
+pub use listener::deliver as deliver_listener;
+pub use start::start;
+
+use crate::cgroup::{Cgroup, Join};
+use crate::error::{Call, Context, Error, Kind, Result};
+use crate::plan::{Facts, Plan};
+use crate::program::encode::Descriptors;
+use crate::program::format::{Report, report_state};
+use crate::program::{Op, Slot, words};
+use crate::state::procfs::Procfs;
+use crate::state::of_cgroup;
+use crate::sys;
+use crate::sys::object::Shared;
+use channel::{Channel, FromInit};
+use rustix::io::Errno;
+use rustix::process::{WaitId, WaitIdOptions};
+use rustix::thread::LinkNameSpaceType;
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// How long init may be silent. Only a hook may take longer.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What the plan is to be carried out with.
+pub struct Means<'a> {
+    /// Facts about the caller.
+    pub facts: &'a Facts,
+    /// The bundle's directory, for hooks.
+    pub bundle: Option<BorrowedFd<'a>>,
+    /// For exec: a pidfd of the container's init.
+    pub container: Option<BorrowedFd<'a>>,
+    /// For exec: the container's root, for HOME.
+    pub container_root: Option<BorrowedFd<'a>>,
+    /// The container's cgroups.
+    pub cgroup: &'a Cgroup,
+    /// How to join them.
+    pub join: Join,
+    /// The container's own directories in the v1 hierarchies, by index in the layout.
+    pub cgroup_trees: Vec<(usize, String)>,
+    /// The socket on which `start` will connect.
+    pub start: Option<OwnedFd>,
+    /// How many descriptors from 3 on the process gets.
+    pub preserve_fds: u32,
+}
+
+/// A process on its way: cloned, working through its program.
+pub struct Init {
+    /// Its pid, as casemate sees it.
+    pub pid: i32,
+    /// Its pidfd.
+    pub pidfd: OwnedFd,
+    /// Its terminal, when it has sent one.
+    pub terminal: Option<OwnedFd>,
+    channel: Channel,
+    shared: Shared,
+    program: Vec<Op>,
+}
+
+/// Clones init and lets it begin.
+///
+/// # Errors
+/// A path that the plan names and that is not there, or a failed call.
+pub fn spawn(mut plan: Plan, means: Means<'_>) -> Result<Init> {
+    let bundle = means.bundle;
+    let mut join = means.join;
+    let unified = join.unified.take();
+    let mut handles = handles::open(&plan, bundle, means.container, join, &means.cgroup_trees)?;
+    if let Some(uid) = plan.needs_home {
+        let root = handles.rootfs.as_ref().map(AsFd::as_fd).or(means.container_root);
+        set_home(&mut plan.program, &root.map_or_else(|| "/".into(), |root| home::directory(root, uid)));
+    }
+    // The image first: its pages are charged to the caller's cgroup, never to the container's.
+    let image = image::image()?;
+    let (channel, init_end) = Channel::pair()?;
+    let attempt = |plan: &Plan, handles: &handles::Handles, unified: Option<BorrowedFd<'_>>| {
+        let descriptors = Descriptors {
+            control: init_end.as_raw_fd(),
+            start: means.start.as_ref().map_or(-1, AsRawFd::as_raw_fd),
+            first: 3 + means.preserve_fds as i32,
+            handles: handles.all.iter().map(AsRawFd::as_raw_fd).collect(),
+        };
+        let object = image::program(&plan.program, &descriptors)?;
+        let mut inherit = vec![init_end.as_fd(), object.as_fd()];
+        inherit.extend(means.start.as_ref().map(AsFd::as_fd));
+        inherit.extend(handles.all.iter().map(AsFd::as_fd));
+        let argument = CString::new(object.as_raw_fd().to_string()).unwrap_or_default();
+        let child = clone(plan, handles, &means.container, &sys::clone::Spawn {
+            namespaces: if means.container.is_some() { 0 } else { plan.namespaces.clone_flags() },
+            cgroup: unified,
+            image: image.as_fd(),
+            inherit: &inherit,
+            argument: &argument,
+            effective: means.facts.permitted,
+            permitted: means.facts.permitted,
+        });
+        child.map(|child| (child, object))
+    };
+    let first = attempt(&plan, &handles, unified.as_ref().map(AsFd::as_fd));
+    let (child, object) = match (first, unified) {
+        // The cgroup does not take newborns: a controller that must be joined by a whole process, or a v2 parent with
+        // processes of its own. Then init joins by itself, as on v1.
+        (Err(error), Some(_)) if is_cgroup_refusal(&error) => {
+            let join = means.cgroup.join(None, &[]).and_then(Join::without_clone).map_err(of_cgroup)?;
+            join_by_itself(&mut plan, &mut handles, join);
+            attempt(&plan, &handles, None)?
+        }
+        (other, _) => other?,
+    };
+    let shared = Shared::map(&object).call("mmap", "program")?;
+    let init = Init { pid: child.pid, pidfd: child.pidfd, terminal: None, channel, shared, program: plan.program };
+    if let Some(score) = plan.oom_score_adj {
+        init.write_oom_score_adj(score)?;
+    }
+    Ok(init)
+}
+
+/// One clone, from inside the rootfs's directory and, for a moment, with the container's pid namespace for children.
+fn clone(
+    plan: &Plan,
+    handles: &handles::Handles,
+    container: &Option<BorrowedFd<'_>>,
+    spawn: &sys::clone::Spawn<'_>,
+) -> Result<sys::clone::Child> {
+    let pid_namespace = match container {
+        Some(pidfd) if plan.namespaces.is_private(crate::plan::namespace::NamespaceKind::Pid) => Some(*pidfd),
+        Some(_) => None,
+        None => handles.pid_namespace.as_ref().map(AsFd::as_fd),
+    };
+    let own = match pid_namespace {
+        None => None,
+        Some(target) => {
+            let own = Procfs::open()?.namespace("pid")?;
+            set_children_pid_namespace(target).call("setns", "pid namespace")?;
+            Some(own)
+        }
+    };
+    handles::enter(handles.rootfs.as_ref())?;
+    let child = sys::clone::spawn(spawn);
+    if handles.rootfs.is_some() {
+        handles::leave()?;
+    }
+    if let Some(own) = own {
+        set_children_pid_namespace(own.as_fd()).call("setns", "own pid namespace")?;
+    }
+    child.call("clone3", "init").hint("making namespaces takes CAP_SYS_ADMIN and Linux 5.12")
+}
+
+/// For children only: the caller itself stays where it is (pid_namespaces(7)).
+fn set_children_pid_namespace(fd: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
+    match rustix::thread::move_into_link_name_space(fd, Some(LinkNameSpaceType::Process)) {
+        Err(Errno::INVAL) => rustix::thread::move_into_thread_name_spaces(
+            fd,
+            rustix::thread::ThreadNameSpaceType::PROCESS_ID,
+        ),
+        other => other,
+    }
+}
+
+fn is_cgroup_refusal(error: &Error) -> bool {
+    let text = error.to_string();
+    text.starts_with("clone3") && (text.contains("resource temporarily") || text.contains("device or resource busy"))
+}
+
+fn join_by_itself(plan: &mut Plan, handles: &mut handles::Handles, join: Join) {
+    for (hierarchy, tasks) in join.tasks {
+        let known = plan.program.iter().any(|op| matches!(op, Op::JoinCgroup { hierarchy: h, .. } if *h == hierarchy));
+        if !known {
+            let slot = Slot(handles.all.len() as u32);
+            handles.all.push(tasks);
+            plan.program.insert(0, Op::JoinCgroup { hierarchy, tasks: slot });
+        }
+    }
+}
+
+fn set_home(program: &mut [Op], home: &str) {
+    for op in program {
+        if let Op::Execute { env, .. } = op {
+            env.retain(|entry| !entry.starts_with("HOME="));
+            env.push(format!("HOME={home}"));
+        }
+    }
+}
+
+impl Init {
+    /// Converses until init is ready. `hooks` runs the runtime hooks when the mounts are there.
+    ///
+    /// # Errors
+    /// What init reports, how it died, or what `hooks` says.
+    pub fn set_up(
+        &mut self,
+        cgroup: &Cgroup,
+        on_terminal: &mut dyn FnMut(OwnedFd) -> Result<Option<OwnedFd>>,
+        hooks: &mut dyn FnMut(i32) -> Result<()>,
+    ) -> Result<()> {
+        let unlimited = self.program.iter().any(|op| matches!(op, Op::Hook(_)));
+        loop {
+            let patience = if unlimited { None } else { Some(PATIENCE) };
+            match self.channel.receive(patience)? {
+                FromInit::Terminal(master) => self.terminal = on_terminal(master)?,
+                FromInit::Mounted => {
+                    hooks(self.pid)?;
+                    self.channel.proceed()?;
+                }
+                FromInit::Ready => return Ok(()),
+                FromInit::Closed => return Err(self.failure(cgroup)),
+                FromInit::Program(_) => return Err(Error::new(Kind::InitFailed, "init said something out of turn")),
+            }
+        }
+    }
+
+    /// The state is on disk: init may outlive casemate.
+    ///
+    /// # Errors
+    /// Init is gone.
+    pub fn commit(&self, cgroup: &Cgroup) -> Result<()> {
+        self.channel.commit().map_err(|_| self.failure(cgroup))
+    }
+
+    /// Runs the process and waits until it does.
+    ///
+    /// # Errors
+    /// What init reports, or how it died.
+    pub fn start(&self, cgroup: &Cgroup, on_listener: &mut dyn FnMut(OwnedFd) -> Result<()>) -> Result<()> {
+        self.channel.start().map_err(|_| self.failure(cgroup))?;
+        await_exec(&self.channel, &self.shared, &self.pidfd, self.listens(), on_listener)?;
+        match self.shared.state() {
+            report_state::EXECUTING => Ok(()),
+            _ => Err(self.failure(cgroup)),
+        }
+    }
+
+    fn listens(&self) -> bool {
+        self.program.iter().any(|op| matches!(op, Op::Seccomp { listener: true, .. }))
+    }
+
+    /// Why init closed its socket.
+    fn failure(&self, cgroup: &Cgroup) -> Error {
+        let report = self.shared.report();
+        if report.state == report_state::FAILED {
+            return words::failure(&self.program, &report);
+        }
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let status = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), options).ok().flatten();
+        let how = match status.map(|s| (s.exit_status(), s.terminating_signal())) {
+            Some((Some(sys::clone::EXEC_FAILED), _)) => {
+                return Error::new(Kind::InitFailed, "the embedded init could not be executed")
+                    .hint("a security module or vm.memfd_noexec may forbid executing memory objects");
+            }
+            Some((Some(code), _)) => format!("exited with status {code}"),
+            Some((None, Some(signal))) => format!("was killed by signal {signal}"),
+            _ => "closed its socket".into(),
+        };
+        died(&how, cgroup)
+    }
+
+    /// The score is inherited by what init runs. It is written before init has anything to say, so it is in effect
+    /// before the process exists; the pid cannot be another's, for only casemate could have waited for it.
+    fn write_oom_score_adj(&self, score: i64) -> Result<()> {
+        Procfs::open()?
+            .write(&format!("{}/oom_score_adj", self.pid), &score.to_string())
+            .context(format!("set oom_score_adj to {score}"))
+            .hint("lowering it below the caller's own takes CAP_SYS_RESOURCE")
+    }
+}
+
+/// Init died without a report.
+pub(crate) fn died(how: &str, cgroup: &Cgroup) -> Error {
+    if cgroup.oom_killed().is_ok_and(|n| n > 0) {
+        return Error::new(Kind::InitFailed, "container init was OOM-killed (memory limit too low?)")
+            .hint("raise linux.resources.memory.limit");
+    }
+    Error::new(Kind::InitFailed, format!("init {how} before it was ready"))
+}
+
+/// Waits until init's socket closes; meanwhile hands out the seccomp listener, if there will be one.
+pub(crate) fn await_exec(
+    channel: &Channel,
+    shared: &Shared,
+    pidfd: &OwnedFd,
+    listens: bool,
+    on_listener: &mut dyn FnMut(OwnedFd) -> Result<()>,
+) -> Result<()> {
+    let mut waiting = listens;
+    loop {
+        // Init cannot say when its listener is there: after the filter it makes no system call. So it is looked at.
+        let step = if waiting { Some(Duration::from_millis(1)) } else { None };
+        if channel::wait_readable(channel.as_fd(), step)? {
+            return match channel.receive(step)? {
+                FromInit::Closed => Ok(()),
+                _ => Err(Error::new(Kind::InitFailed, "init said something out of turn")),
+            };
+        }
+        if shared.state() == report_state::LISTENER {
+            let report: Report = shared.report();
+            let fd = listener::fetch(pidfd.as_fd(), report.listener)?;
+            on_listener(fd)?;
+            shared.acknowledge();
+            waiting = false;
+        }
+    }
+}

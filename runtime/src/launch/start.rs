@@ -1,0 +1,75 @@
+//! `start`: the other end of the socket on which a created init waits.
+
+use super::channel::{Channel, FromInit};
+use super::{await_exec, died};
+use crate::cgroup::Cgroup;
+use crate::error::{Call, Error, Kind, Result};
+use crate::program::format::report_state;
+use crate::program::{Op, words};
+use crate::state::{Entry, START};
+use crate::sys::object::Shared;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The socket on which init will wait, bound in the entry's directory.
+///
+/// # Errors
+/// What socket(2), bind(2) and listen(2) say.
+pub fn listen(entry: &Entry) -> Result<OwnedFd> {
+    let socket = socket()?;
+    rustix::net::bind(&socket, &address(entry)?).call("bind", START)?;
+    rustix::net::listen(&socket, 1).call("listen", START)?;
+    Ok(socket)
+}
+
+fn socket() -> Result<OwnedFd> {
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .call("socket", START)
+}
+
+/// By descriptor: a socket address holds 107 bytes, and the paths of engines are longer.
+fn address(entry: &Entry) -> Result<SocketAddrUnix> {
+    let path = format!("/proc/self/fd/{}/{START}", entry.as_fd().as_raw_fd());
+    SocketAddrUnix::new(path.as_str()).call("bind", path)
+}
+
+/// Connects to a created container. To be done before its `start` file is removed, which makes it count as started.
+///
+/// # Errors
+/// A container whose init does not wait.
+pub fn connect(entry: &Entry) -> Result<Channel> {
+    let socket = socket()?;
+    rustix::net::connect(&socket, &address(entry)?).call("connect", START)?;
+    Ok(Channel::from_socket(socket))
+}
+
+/// Tells init to run the process and waits until it does.
+///
+/// # Errors
+/// What init reports, or how it died.
+pub fn start(
+    channel: &Channel,
+    pidfd: &OwnedFd,
+    program: &[Op],
+    cgroup: &Cgroup,
+    on_listener: &mut dyn FnMut(OwnedFd) -> Result<()>,
+) -> Result<()> {
+    let object = match channel.receive(Some(PATIENCE))? {
+        FromInit::Program(object) => object,
+        FromInit::Closed => return Err(died("closed its socket", cgroup)),
+        _ => return Err(Error::new(Kind::InitFailed, "init said something out of turn")),
+    };
+    let shared = Shared::map(&object).call("mmap", "program")?;
+    channel.start()?;
+    let listens = program.iter().any(|op| matches!(op, Op::Seccomp { listener: true, .. }));
+    await_exec(channel, &shared, pidfd, listens, on_listener)?;
+    let report = shared.report();
+    match report.state {
+        report_state::EXECUTING => Ok(()),
+        report_state::FAILED => Err(words::failure(program, &report)),
+        _ => Err(died("ended", cgroup)),
+    }
+}
