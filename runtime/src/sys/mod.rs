@@ -6,4 +6,5 @@
 
 pub mod bpf;
 pub mod pidfd;
+pub mod signal;
 pub mod spawn;
