@@ -34,8 +34,17 @@ fn shell(script: &str) -> (Child, Pid, OwnedFd, String) {
 
 /// Sends a signal to this thread, which is the one that has it blocked.
 fn signal_self(signal: i32) {
+    signal_thread(own_thread(), signal);
+}
+
+fn own_thread() -> i32 {
+    // SAFETY: a call without arguments.
+    unsafe { libc::gettid() }
+}
+
+fn signal_thread(thread: i32, signal: i32) {
     // SAFETY: a signal to a thread that has all of them blocked.
-    let sent = unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), libc::gettid(), signal) };
+    let sent = unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), thread, signal) };
     assert_eq!(sent, 0);
 }
 
@@ -115,11 +124,11 @@ fn orphans_are_adopted_and_reaped_and_do_not_end_the_wait() {
     assert!(orphan.parse::<i32>().is_ok(), "{orphan}");
     // SIGCHLD goes to the process. The other threads of the test harness would take it, and drop it.
     let pass_on = std::thread::spawn({
-        let thread = nix::sys::pthread::pthread_self();
+        let thread = own_thread();
         let orphan = orphan.clone();
         move || {
             while std::path::Path::new(&format!("/proc/{orphan}")).exists() {
-                nix::sys::pthread::pthread_kill(thread, nix::sys::signal::Signal::SIGCHLD).unwrap();
+                signal_thread(thread, libc::SIGCHLD);
                 std::thread::yield_now();
             }
         }
