@@ -6,10 +6,14 @@
 pub mod cgroup;
 pub mod cli;
 pub mod error;
+pub mod foreground;
 pub mod hooks;
 pub mod log;
+pub mod notify;
 pub mod plan;
 pub mod program;
+pub mod socket;
 pub mod spec;
 pub mod state;
 pub mod sys;
+pub mod terminal;

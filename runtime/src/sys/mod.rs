@@ -9,4 +9,5 @@ pub mod clone;
 pub mod namespace;
 pub mod object;
 pub mod pidfd;
+pub mod signal;
 pub mod spawn;
