@@ -3,11 +3,14 @@
 //! The map of the rooms and the road of a `create` through them are drawn in `docs/architecture.md`.
 #![warn(missing_docs)]
 
+pub mod bundle;
 pub mod cgroup;
 pub mod cli;
+pub mod commands;
 pub mod error;
 pub mod foreground;
 pub mod hooks;
+pub mod launch;
 pub mod log;
 pub mod notify;
 pub mod plan;

@@ -28,5 +28,5 @@ pub fn deliver(to: &Listener, fd: BorrowedFd<'_>, pid: i32, state: State) -> Res
         state,
     };
     let json = serde_json::to_vec(&process).unwrap_or_default();
-    console_socket::send(to.path.as_ref(), fd, &json).context("send the seccomp listener to its agent")
+    console_socket::send_bytes(to.path.as_ref(), fd, &json).context("send the seccomp listener to its agent")
 }

@@ -12,7 +12,7 @@ mod listener;
 mod start;
 
 pub use listener::deliver as deliver_listener;
-pub use start::start;
+pub use start::{connect, listen, start};
 
 use crate::cgroup::{Cgroup, Join};
 use crate::error::{Call, Context, Error, Kind, Result};
@@ -161,7 +161,7 @@ fn clone(
 
 /// For children only: the caller itself stays where it is (pid_namespaces(7)).
 fn set_children_pid_namespace(fd: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
-    match rustix::thread::move_into_link_name_space(fd, Some(LinkNameSpaceType::Process)) {
+    match rustix::thread::move_into_link_name_space(fd, Some(LinkNameSpaceType::ProcessID)) {
         Err(Errno::INVAL) => rustix::thread::move_into_thread_name_spaces(
             fd,
             rustix::thread::ThreadNameSpaceType::PROCESS_ID,
@@ -236,7 +236,7 @@ impl Init {
     /// What init reports, or how it died.
     pub fn start(&self, cgroup: &Cgroup, on_listener: &mut dyn FnMut(OwnedFd) -> Result<()>) -> Result<()> {
         self.channel.start().map_err(|_| self.failure(cgroup))?;
-        await_exec(&self.channel, &self.shared, &self.pidfd, self.listens(), on_listener)?;
+        await_exec(&self.channel, &self.shared, self.pidfd.as_fd(), self.listens(), on_listener)?;
         match self.shared.state() {
             report_state::EXECUTING => Ok(()),
             _ => Err(self.failure(cgroup)),
@@ -290,7 +290,7 @@ pub(crate) fn died(how: &str, cgroup: &Cgroup) -> Error {
 pub(crate) fn await_exec(
     channel: &Channel,
     shared: &Shared,
-    pidfd: &OwnedFd,
+    pidfd: BorrowedFd<'_>,
     listens: bool,
     on_listener: &mut dyn FnMut(OwnedFd) -> Result<()>,
 ) -> Result<()> {
@@ -306,7 +306,7 @@ pub(crate) fn await_exec(
         }
         if shared.state() == report_state::LISTENER {
             let report: Report = shared.report();
-            let fd = listener::fetch(pidfd.as_fd(), report.listener)?;
+            let fd = listener::fetch(pidfd, report.listener)?;
             on_listener(fd)?;
             shared.acknowledge();
             waiting = false;

@@ -9,7 +9,7 @@ use crate::program::{Op, words};
 use crate::state::{Entry, START};
 use crate::sys::object::Shared;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,8 +52,9 @@ pub fn connect(entry: &Entry) -> Result<Channel> {
 /// What init reports, or how it died.
 pub fn start(
     channel: &Channel,
-    pidfd: &OwnedFd,
-    program: &[Op],
+    pidfd: BorrowedFd<'_>,
+    listens: bool,
+    program: &dyn Fn() -> Vec<Op>,
     cgroup: &Cgroup,
     on_listener: &mut dyn FnMut(OwnedFd) -> Result<()>,
 ) -> Result<()> {
@@ -64,12 +65,19 @@ pub fn start(
     };
     let shared = Shared::map(&object).call("mmap", "program")?;
     channel.start()?;
-    let listens = program.iter().any(|op| matches!(op, Op::Seccomp { listener: true, .. }));
     await_exec(channel, &shared, pidfd, listens, on_listener)?;
     let report = shared.report();
     match report.state {
         report_state::EXECUTING => Ok(()),
-        report_state::FAILED => Err(words::failure(program, &report)),
+        report_state::FAILED => {
+            // Made again from the configuration that was stored at create, only to have the words. What may fail here
+            // is near the end, so it is counted from there.
+            let program = program();
+            let mut report = report;
+            let from_end = shared.operations().saturating_sub(report.op);
+            report.op = (program.len() as u32).saturating_sub(from_end);
+            Err(words::failure(&program, &report))
+        }
         _ => Err(died("ended", cgroup)),
     }
 }

@@ -96,7 +96,8 @@ pub fn labels(process: &spec::Process, facts: &Facts, findings: &mut Findings) -
 }
 
 /// Where the descriptor of a notify listener goes.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Listener {
     /// AF_UNIX socket of the agent.
     pub path: String,

@@ -75,11 +75,25 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, SpecError> {
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
         .open(path)
         .map_err(io("open"))?;
-    let metadata = file.metadata().map_err(io("fstat"))?;
-    if !metadata.is_file() {
+    let bytes = read_regular(file, path)?;
+    parse(&bytes).map_err(|error| SpecError::InFile { path: path.to_path_buf(), source: Box::new(error) })
+}
+
+/// Reads all of a file that was opened without blocking; `path` is what errors call it.
+///
+/// # Errors
+/// A file that is not a regular one or is larger than [`MAX_BYTES`], and what fstat(2) and read(2) report.
+pub fn read_regular(file: std::fs::File, path: &Path) -> Result<Vec<u8>, SpecError> {
+    let io = |call| move |source| SpecError::Io { path: path.to_path_buf(), call, source };
+    if !file.metadata().map_err(io("fstat"))?.is_file() {
         return Err(SpecError::NotRegular { path: path.to_path_buf() });
     }
-    read(file, path)
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(io("read"))?;
+    if bytes.len() > MAX_BYTES {
+        return Err(SpecError::InFile { path: path.to_path_buf(), source: Box::new(SpecError::TooLarge) });
+    }
+    Ok(bytes)
 }
 
 /// Reads all of `input` as one JSON document; `name` is what errors call it.

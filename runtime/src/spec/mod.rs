@@ -20,7 +20,7 @@ mod state;
 use std::collections::BTreeMap;
 
 pub use error::SpecError;
-pub use file::{MAX_BYTES, MAX_DEPTH, load, parse, read};
+pub use file::{MAX_BYTES, MAX_DEPTH, load, parse, read, read_regular};
 pub use linux::{Device, IdMapping, IntelRdt, Linux, MemoryPolicy, Namespace, NetDevice, Personality, TimeOffset};
 pub use process::{Capabilities, ConsoleSize, CpuAffinity, IoPriority, PosixRlimit, Process, Scheduler, User};
 pub use resources::{

@@ -62,6 +62,28 @@ impl Procfs {
         read_all(self.open_file(name)?)
     }
 
+    /// A namespace of the caller's own, by its name in `/proc/PID/ns`.
+    ///
+    /// # Errors
+    /// A failed call.
+    pub fn namespace(&self, name: &str) -> Result<OwnedFd> {
+        // A magic link is what is wanted here, in the caller's own directory of a procfs that was verified.
+        let path = format!("{}/ns/{name}", std::process::id());
+        rustix::fs::openat(&self.root, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .call("openat", format_args!("/proc/{path}"))
+    }
+
+    /// Writes a file below `/proc` in one call.
+    ///
+    /// # Errors
+    /// A failed call.
+    pub fn write(&self, name: &str, value: &str) -> Result<()> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
+        let fd = openat2(&self.root, name, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty(), resolve)
+            .call("openat2", format_args!("/proc/{name}"))?;
+        rustix::io::write(&fd, value.as_bytes()).call("write", format_args!("/proc/{name}")).map(drop)
+    }
+
     /// The id of this boot, a new one after each.
     ///
     /// # Errors

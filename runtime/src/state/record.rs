@@ -63,6 +63,9 @@ pub struct Record {
     pub systemd_cgroup: bool,
     /// Whether all processes end with init, because it is the first of its own pid namespace.
     pub own_pid_namespace: bool,
+    /// Where a seccomp listener goes when the process starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listener: Option<crate::plan::security::Listener>,
     /// Hooks to run after `start`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub poststart: Vec<Hook>,

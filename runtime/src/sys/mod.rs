@@ -6,6 +6,7 @@
 
 pub mod bpf;
 pub mod clone;
+pub mod descriptors;
 pub mod namespace;
 pub mod object;
 pub mod pidfd;

@@ -51,6 +51,11 @@ impl Shared {
         self.word(offset_of!(Header, report.state)).load(Ordering::Acquire)
     }
 
+    /// How many operations the program has.
+    pub fn operations(&self) -> u32 {
+        self.word(offset_of!(Header, ops)).load(Ordering::Relaxed)
+    }
+
     /// Tells init that its listener is in safe hands.
     pub fn acknowledge(&self) {
         self.word(offset_of!(Header, report.ack)).store(1, Ordering::Release);

@@ -29,6 +29,14 @@ pub fn send(path: &Path, fd: BorrowedFd<'_>, name: &str) -> Result<()> {
         let what = format!("a descriptor's name has 1 to {} bytes, not {}", NAME_LIMIT - 1, name.len());
         return Err(Error::new(Kind::System, what));
     }
+    send_bytes(path, fd, name.as_bytes())
+}
+
+/// Sends `fd` with any text, such as the state that a seccomp agent reads.
+///
+/// # Errors
+/// As [`send`], but for the limit of the name.
+pub fn send_bytes(path: &Path, fd: BorrowedFd<'_>, text: &[u8]) -> Result<()> {
     let socket = socket::connect(path, SocketType::STREAM, LIMIT)?;
     let fds = [fd];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -37,11 +45,12 @@ pub fn send(path: &Path, fd: BorrowedFd<'_>, name: &str) -> Result<()> {
         return Err(Error::new(Kind::System, "no room for one descriptor in a control message"));
     }
     // MSG_NOSIGNAL: a listener that has gone is an error and not a SIGPIPE.
-    let sent = rustix::net::sendmsg(&socket, &[IoSlice::new(name.as_bytes())], &mut control, SendFlags::NOSIGNAL)
+    let sent = rustix::net::sendmsg(&socket, &[IoSlice::new(text)], &mut control, SendFlags::NOSIGNAL)
         .call("sendmsg", path.display())
         .map_err(|error| error.hint("the listener on this socket went away"))?;
-    if sent != name.len() {
-        return Err(Error::new(Kind::System, format!("sendmsg \"{}\": sent {sent} bytes of a name", path.display())));
+    if sent != text.len() {
+        let what = format!("sendmsg \"{}\": sent {sent} of {} bytes", path.display(), text.len());
+        return Err(Error::new(Kind::System, what));
     }
     Ok(())
 }

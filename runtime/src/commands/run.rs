@@ -1,0 +1,68 @@
+//! `run`: create, start, wait, delete.
+
+use super::create::{self, Made, Mode};
+use crate::cli::{Globals, Run};
+use crate::error::{Call, Error, Kind, Result};
+use crate::foreground::{Signals, become_subreaper};
+use crate::launch;
+use crate::log::Log;
+use crate::notify;
+use crate::spec::Status;
+use crate::terminal::proxy::Proxy;
+use rustix::process::Pid;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+
+/// `casemate run`; answers the process's exit code.
+///
+/// # Errors
+/// What `create` or `start` would say.
+pub fn run(globals: &Globals, request: &Run, log: &Log) -> Result<ExitCode> {
+    if request.detach {
+        let made = create::make(globals, &request.create, Mode::RunDetached, log)?;
+        start(made, log)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Before the clone: a child that ends at once must not be missed.
+    let signals = Signals::block()?;
+    if !request.no_subreaper {
+        become_subreaper()?;
+    }
+    let made = create::make(globals, &request.create, Mode::RunForeground, log)?;
+    let mut made = start(made, log)?;
+    let proxy = made.init.terminal.take().map(Proxy::stdio).transpose()?;
+    let pid = Pid::from_raw(made.init.pid).ok_or_else(|| Error::new(Kind::System, "clone gave no pid"))?;
+    let host_socket = std::env::var("NOTIFY_SOCKET").ok().filter(|v| !v.is_empty());
+    let socket = host_socket.as_ref().map(|_| notify::setup(made.entry.as_fd())).transpose()?;
+    let forward = match (&socket, &host_socket) {
+        (Some(socket), Some(host)) => Some(socket.forward(host, pid)?),
+        _ => None,
+    };
+    let pidfd: OwnedFd = made.init.pidfd.try_clone().call("fcntl", "pidfd")?;
+    let (id, entry) = (made.record.id.clone(), made.entry);
+    // Other commands may work on the container while it runs.
+    drop(entry);
+    let code = signals.wait(pidfd.as_fd(), pid, proxy, forward)?;
+    if !request.keep {
+        super::delete::stopped(globals, &id, log)?;
+    }
+    Ok(code)
+}
+
+/// Starts what was made; whatever fails on the way ends it.
+fn start(made: Made, log: &Log) -> Result<Made> {
+    let listener = made.record.listener.clone();
+    let mut deliver = |fd: OwnedFd| match &listener {
+        Some(to) => launch::deliver_listener(to, fd.as_fd(), made.init.pid, made.state(Status::Running)),
+        None => Ok(()),
+    };
+    let started = made.init.start(&made.cgroup, &mut deliver);
+    let started = started.map_err(|e| e.context("unable to start container process")).and_then(|()| made.poststart());
+    match started {
+        Ok(()) => Ok(made),
+        Err(error) => {
+            made.abandon(log);
+            Err(error)
+        }
+    }
+}

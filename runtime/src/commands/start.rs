@@ -1,0 +1,94 @@
+//! `start`: runs the process of a created container.
+
+use super::create::json;
+use crate::cli::Globals;
+use crate::error::{Call, Error, Kind, Result};
+use crate::log::Log;
+use crate::plan::{self, CreateRequest};
+use crate::program::Op;
+use crate::spec::{Spec, Status};
+use crate::state::{CONFIG, Container};
+use crate::{hooks, launch, notify, spec};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::Pid;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// `casemate start`.
+///
+/// # Errors
+/// A container in another state, or why its process does not run.
+pub fn run(globals: &Globals, id: &str, log: &Log) -> Result<()> {
+    let store = super::existing_store(globals)?;
+    let container = Container::load_locked(&store, id)?;
+    let (status, process) = container.look()?;
+    let wrong = |what: &str| Err(Error::new(Kind::WrongState, what));
+    let process = match (status, process) {
+        (Status::Created, Some(process)) => process,
+        (Status::Running, _) => return wrong("cannot start an already running container"),
+        (Status::Paused, _) => return wrong("cannot start a container in the paused state"),
+        (Status::Creating, _) => return wrong("cannot start a container that is being created"),
+        _ => return wrong("cannot start a container that has stopped"),
+    };
+    let config = container.entry.read_file(CONFIG, spec::MAX_BYTES)?;
+    let needs_process = || Error::new(Kind::InvalidConfig, "cannot start a container without process in its config");
+    let has_process = Spec::parse(&config)?.process.is_some();
+    if !has_process {
+        return Err(needs_process());
+    }
+    let cgroup = container.cgroup();
+    let notified = match std::env::var("NOTIFY_SOCKET") {
+        Ok(host) if !host.is_empty() => Some((host, notify::setup(container.entry.as_fd())?)),
+        _ => None,
+    };
+    // Connected first, removed second: what is removed counts as started, whatever happens to this casemate.
+    let channel = launch::connect(&container.entry)?;
+    container.entry.remove_start()?;
+    let listener = container.record.listener.clone();
+    let mut deliver = |fd: OwnedFd| match &listener {
+        Some(to) => {
+            launch::deliver_listener(to, fd.as_fd(), process.pid(), container.state(Status::Running, process.pid()))
+        }
+        None => Ok(()),
+    };
+    let program = || program(&config, &container).unwrap_or_default();
+    launch::start(&channel, process.as_fd(), listener.is_some(), &program, &cgroup, &mut deliver)
+        .map_err(|e| e.context("unable to start container process"))?;
+    let bundle = open_bundle(&container.record.bundle)?;
+    let state = json(&container.state(Status::Running, process.pid()));
+    if let Err(error) = hooks::run_all(&container.record.poststart, "poststart", &state, bundle.as_fd()) {
+        // runtime.md, lifecycle: a poststart hook that fails stops the container and destroys it.
+        drop(container);
+        super::delete::forced(globals, id, log)?;
+        return Err(error);
+    }
+    if let Some((host, socket)) = notified
+        && let Some(pid) = Pid::from_raw(process.pid())
+    {
+        socket.forward_until_ready(&host, pid, process.as_fd())?;
+    }
+    Ok(())
+}
+
+fn open_bundle(path: &str) -> Result<OwnedFd> {
+    // The engine may have taken the bundle away; then hooks run in `/`.
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
+        .or_else(|_| rustix::fs::open("/", flags, Mode::empty()))
+        .call("open", path)
+}
+
+/// The container's program once more, for the words of its last operations.
+fn program(config: &[u8], container: &Container) -> Result<Vec<Op>> {
+    let spec = Spec::parse(config)?;
+    let request = CreateRequest {
+        id: container.record.id.clone(),
+        bundle: container.record.bundle.clone(),
+        runs: false,
+        no_pivot: false,
+        no_new_keyring: false,
+        takes_terminal: true,
+        extra_env: Vec::new(),
+        notify_directory: None,
+    };
+    Ok(plan::create(&spec, &request, &launch::facts::probe()?)?.program)
+}
