@@ -478,7 +478,10 @@ fn cost_of_a_container() {
     for _ in 0..200 {
         let t0 = Instant::now();
         let layout = Layout::discover().unwrap();
-        let path = Path::from_spec(Some(&unique()), "id", &layout).unwrap();
+        // As with an engine's cgroup parent: the directory above exists.
+        let above = fixture.path.records[0].path.split('/').next().unwrap();
+        let path =
+            Path::from_spec(Some(&format!("/{above}{}", unique().replace("/container", ""))), "id", &layout).unwrap();
         let t1 = Instant::now();
         let (cgroup, join) = Cgroupfs.create(Cgroupfs.prepare(&path).unwrap()).unwrap();
         let t2 = Instant::now();
@@ -498,4 +501,23 @@ fn cost_of_a_container() {
         eprintln!("{name}: min {} us, median {} us", all[0], all[all.len() / 2]);
     }
     drop(fixture);
+}
+
+#[test]
+fn stats_of_v1_count_tasks_and_memory() {
+    let Some(fixture) = Fixture::new() else { return };
+    if fixture.directory("memory").is_none() || fixture.directory("pids").is_none() {
+        return;
+    }
+    let mut child = fixture.sleeper();
+    let stats = fixture.reopened().stats().unwrap();
+    assert_eq!(stats.pids.current, 1);
+    assert!(stats.memory.usage.usage > 0 && stats.memory.usage.limit > 0, "{stats:?}");
+    assert!(stats.memory.raw.contains_key("total_rss"), "{stats:?}");
+    assert!(!stats.cpuset.cpus.is_empty() && stats.cpu.usage.total > 0, "{stats:?}");
+    eprintln!("{}", serde_json::to_string(&stats).unwrap());
+    fixture.cgroup.kill_all(DEADLINE).unwrap();
+    child.wait().unwrap();
+    Cgroupfs.remove(&fixture.cgroup, DEADLINE).unwrap();
+    assert!(matches!(fixture.reopened().stats(), Err(Error::Gone)));
 }

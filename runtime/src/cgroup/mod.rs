@@ -38,7 +38,7 @@ mod path;
 mod processes;
 mod remove;
 pub mod resources;
-//pub mod stats;
+pub mod stats;
 
 pub use create::Prepared;
 pub use error::Error;
@@ -46,7 +46,7 @@ pub use join::Join;
 pub use layout::{Hierarchy, Layout, Mode, Version};
 pub use oom::{Oom, OomWatch};
 pub use path::{Path, Record};
-//pub use stats::Stats;
+pub use stats::Stats;
 
 use dir::Dir;
 

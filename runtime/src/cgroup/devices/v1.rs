@@ -82,8 +82,9 @@ impl Table {
 pub(super) fn apply(dir: &Dir, rules: &[Rule]) -> Result<(), Error> {
     let table = Table::from_rules(rules)?;
     let now = Table::parse(&dir.read("devices.list")?.ok_or(Error::Gone)?);
-    for (file, value) in table.writes(&now) {
-        dir.write(file, &value)?;
+    for chunk in table.writes(&now).chunk_by(|a, b| a.0 == b.0) {
+        let file = chunk.first().map_or("", |first| first.0);
+        dir.write_each(file, chunk.iter().map(|(_, value)| value.as_str()))?;
     }
     Ok(())
 }
