@@ -521,3 +521,81 @@ fn stats_of_v1_count_tasks_and_memory() {
     Cgroupfs.remove(&fixture.cgroup, DEADLINE).unwrap();
     assert!(matches!(fixture.reopened().stats(), Err(Error::Gone)));
 }
+
+#[test]
+fn unified_files_are_written_and_those_that_are_no_limits_refused() {
+    let Some(fixture) = Fixture::new() else { return };
+    let Some(record) = fixture.path.records.iter().find(|r| r.version == Version::V2) else {
+        eprintln!("skipped: needs the unified hierarchy");
+        return;
+    };
+    let apply = |file: &str, value: &str| {
+        let unified = [(file.to_owned(), value.to_owned())].into();
+        Cgroupfs.apply(&fixture.cgroup, &Resources { unified, ..Resources::default() }).map_err(|e| e.to_string())
+    };
+    apply("cgroup.max.depth", "3").unwrap();
+    assert_eq!(read(&record.directory(), "cgroup.max.depth"), "3");
+    let error = apply("nosuch.max", "1").unwrap_err();
+    assert_eq!(error, "unified[\"nosuch.max\"]: can't be set: controller \"nosuch\" not available");
+    for file in ["cgroup.procs", "../cgroup.max.depth", "a/b", "", ".."] {
+        assert!(apply(file, "0").is_err(), "{file}");
+    }
+    let error = apply("cgroup.nosuch", "1").unwrap_err();
+    assert!(error.contains("cgroup.nosuch\": no such file or directory"), "{error}");
+}
+
+#[test]
+fn unified_map_is_refused_on_v1() {
+    let Some(fixture) = Fixture::new() else { return };
+    let records: Vec<_> = fixture.path.records.iter().filter(|r| r.version == Version::V1).cloned().collect();
+    let resources = Resources { unified: [("pids.max".to_owned(), "1".to_owned())].into(), ..Resources::default() };
+    let error = Cgroup::open(&records).apply(&resources).unwrap_err();
+    assert_eq!(error.to_string(), "unified[\"pids.max\"]: cannot use unified on cgroup v1");
+}
+
+#[test]
+fn delegated_cgroup_belongs_to_the_containers_root_and_its_limits_do_not() {
+    use std::os::unix::fs::MetadataExt;
+    let Some(fixture) = Fixture::new() else { return };
+    let Some(record) = fixture.path.records.iter().find(|r| r.version == Version::V2) else {
+        eprintln!("skipped: needs the unified hierarchy");
+        return;
+    };
+    fixture.cgroup.delegate(100_000).unwrap();
+    let owner = |file: &str| std::fs::metadata(format!("{}/{file}", record.directory())).unwrap().uid();
+    assert_eq!((owner("."), owner("cgroup.procs"), owner("cgroup.subtree_control")), (100_000, 100_000, 100_000));
+    assert_eq!((owner("cgroup.freeze"), owner("cgroup.max.depth")), (0, 0));
+}
+
+#[test]
+fn exec_joins_a_child_cgroup_and_nothing_outside() {
+    let Some(fixture) = Fixture::new() else { return };
+    for record in &fixture.path.records {
+        std::fs::create_dir(format!("{}/sub", record.directory())).unwrap();
+    }
+    let join = fixture.reopened().join(Some("sub"), &[]).unwrap();
+    assert_eq!(join.tasks.len(), fixture.join.tasks.len());
+    for bad in ["../x", "sub/../../x", "nosuch"] {
+        assert!(fixture.reopened().join(Some(bad), &[]).is_err(), "{bad}");
+    }
+    let written = fixture.cgroup.join(None, &[]).unwrap().without_clone().unwrap();
+    assert!(written.unified.is_none());
+    assert_eq!(written.tasks.len(), fixture.path.records.len());
+}
+
+#[test]
+fn process_cloned_into_the_unified_cgroup_writes_0_to_the_rest() {
+    let Some(fixture) = Fixture::new() else { return };
+    let Some(unified) = fixture.path.records.iter().find(|r| r.version == Version::V2) else {
+        eprintln!("skipped: needs the unified hierarchy");
+        return;
+    };
+    // The descriptor is one that CLONE_INTO_CGROUP takes: bpf(2) looks it up in the same way.
+    crate::sys::bpf::query_cgroup_device(fixture.join.unified.as_ref().unwrap().as_fd()).unwrap();
+    for (hierarchy, tasks) in &fixture.join.tasks {
+        // Not written to here: that would move the test itself.
+        let flags = rustix::fs::fcntl_getfl(tasks).unwrap();
+        assert!(flags.contains(rustix::fs::OFlags::WRONLY), "{hierarchy}");
+    }
+    assert!(unified.directory().contains("casemate-test-"));
+}

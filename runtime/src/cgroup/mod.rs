@@ -25,6 +25,7 @@ use std::time::Duration;
 use crate::spec::Resources;
 
 mod create;
+mod delegate;
 pub mod devices;
 mod dir;
 mod error;
@@ -37,8 +38,10 @@ mod oom;
 mod path;
 mod processes;
 mod remove;
-pub mod resources;
+mod resources;
 pub mod stats;
+#[cfg(test)]
+mod tests;
 
 pub use create::Prepared;
 pub use error::Error;

@@ -1,6 +1,6 @@
 //! Limits: from `linux.resources` to writes of cgroup files.
 //!
-//! [`v1`] and [`v2`] decide, purely, which values go to which files. Here is who decides between the
+//! `v1` and `v2` decide, purely, which values go to which files. Here is who decides between the
 //! two, controller by controller (a hybrid host has some on each side), and the writing.
 //!
 //! Engines write zeros for "leave it" (`cpu.shares`, `blockIO.weight`, `memory.reservation` ...); a
