@@ -150,6 +150,11 @@ fn advice(file: &str, errno: Errno) -> &'static str {
             ": the parent cgroup does not have all of these cpus or memory nodes"
         }
         (n, Errno::INVAL) if n.starts_with("cpu.rt_") => ": the parent cgroup has no real-time budget to give",
+        (n, Errno::NOENT) if n.starts_with("memory.memsw.") || n.starts_with("memory.swap.") => {
+            ": this kernel does not count swap (swapaccount=1)"
+        }
+        (n, Errno::NOENT) if n.contains("weight") => ": no block I/O scheduler with weights (bfq) is in use",
+        ("devices.allow" | "devices.deny", Errno::INVAL) => ": the default cannot change while there are child cgroups",
         _ => "",
     }
 }
