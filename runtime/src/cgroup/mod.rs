@@ -3,7 +3,8 @@
 //! What happens, in order, and who calls it:
 //!
 //! 1. [`Layout::discover`] tells which hierarchies the host has; [`Path::from_spec`] is the pure
-//!    decision where the container goes in each of them.
+//!    decision where the container goes in each of them, [`devices::effective`] and [`Layout::check`] those
+//!    about what it may do there.
 //! 2. [`Driver::prepare`] refuses a cgroup that is in use. [`Path::records`] goes to the state file
 //!    *before* [`Driver::create`], so that a runtime killed in between leaves nothing unaccounted for.
 //!    In this order a record never names a cgroup that was found to belong to someone else.

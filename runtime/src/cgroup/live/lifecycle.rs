@@ -42,7 +42,9 @@ fn pids_include_those_of_child_cgroups() {
     for record in &fixture.path.records {
         assert!(std::fs::metadata(record.directory()).is_err(), "{record:?} is left");
     }
-    // A second removal finds nothing and is content.
+    // A second killing and a second removal find nothing and are content.
+    fixture.reopened().kill_all(DEADLINE).unwrap();
+    assert!(!fixture.reopened().is_frozen().unwrap());
     Cgroupfs.remove(&fixture.reopened(), DEADLINE).unwrap();
 }
 
@@ -115,7 +117,7 @@ fn cost_of_a_container() {
         let t2 = Instant::now();
         Cgroupfs.apply(&cgroup, &resources).unwrap();
         let t3 = Instant::now();
-        cgroup.apply_devices(&deny, &devices::DEFAULT_NODES).unwrap();
+        cgroup.apply_devices(&rules(&deny, &devices::DEFAULT_NODES)).unwrap();
         let t4 = Instant::now();
         drop(join);
         Cgroupfs.remove(&Cgroup::open(&path.records), DEADLINE).unwrap();

@@ -116,7 +116,7 @@ fn v1_devices_are_denied_but_for_the_list() {
     let Some(fixture) = Fixture::new() else { return };
     let Some(directory) = fixture.directory("devices") else { return };
     let deny = DeviceCgroup { access: "rwm".to_owned(), ..DeviceCgroup::default() };
-    fixture.cgroup.apply_devices(std::slice::from_ref(&deny), &devices::DEFAULT_NODES).unwrap();
+    fixture.cgroup.apply_devices(&rules(std::slice::from_ref(&deny), &devices::DEFAULT_NODES)).unwrap();
     let list = read(&directory, "devices.list");
     assert!(list.contains("c 1:3 rwm") && list.contains("c 136:* rwm") && !list.contains("10:200"), "{list}");
     assert_eq!(list.lines().count(), devices::DEFAULT_NODES.len());
@@ -128,7 +128,7 @@ fn v1_devices_are_denied_but_for_the_list() {
         minor: Some(229),
         access: "rw".to_owned(),
     };
-    fixture.reopened().apply_devices(&[deny, fuse], &devices::DEFAULT_NODES[..1]).unwrap();
+    fixture.reopened().apply_devices(&rules(&[deny, fuse], &devices::DEFAULT_NODES[..1])).unwrap();
     assert_eq!(read(&directory, "devices.list"), "c 1:3 rwm\nc 10:229 rw");
     let mut child = fixture.spawn("exec 3</dev/null || exit 3; (exec 4</dev/zero) 2>/dev/null && exit 4; exit 0");
     assert_eq!(child.wait().unwrap().code(), Some(0));
@@ -150,7 +150,7 @@ fn device_program_on_the_unified_hierarchy_is_enforced_and_replaced() {
     wait_in(&mut child);
     let deny = DeviceCgroup { access: "rwm".to_owned(), ..DeviceCgroup::default() };
     let deny = std::slice::from_ref(&deny);
-    if let Err(error) = unified.apply_devices(deny, &devices::DEFAULT_NODES) {
+    if let Err(error) = unified.apply_devices(&rules(deny, &devices::DEFAULT_NODES)) {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(error.errno(), Some(rustix::io::Errno::PERM), "{error}");
@@ -162,7 +162,7 @@ fn device_program_on_the_unified_hierarchy_is_enforced_and_replaced() {
     child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     let mut line = [0; 1];
     child.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
-    unified.apply_devices(deny, &devices::DEFAULT_NODES[..1]).unwrap();
+    unified.apply_devices(&rules(deny, &devices::DEFAULT_NODES[..1])).unwrap();
     let second = crate::sys::bpf::query_cgroup_device(dir.as_fd()).unwrap();
     assert_eq!((first.len(), second.len()), (1, 1));
     assert_ne!(first, second);

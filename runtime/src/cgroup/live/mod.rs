@@ -96,6 +96,10 @@ impl Drop for Fixture {
     }
 }
 
+fn rules(spec: &[crate::spec::DeviceCgroup], nodes: &[devices::Rule]) -> Vec<devices::Rule> {
+    devices::effective(spec, nodes).unwrap()
+}
+
 fn read(directory: &str, file: &str) -> String {
     std::fs::read_to_string(format!("{directory}/{file}")).unwrap().trim().to_owned()
 }

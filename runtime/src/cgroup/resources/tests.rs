@@ -1,6 +1,8 @@
 //! Which values go to which files, decided without a cgroup.
 
 use super::*;
+use crate::cgroup::Layout;
+use crate::cgroup::devices::{self, Rule};
 use crate::spec::{BlockIo, Cpu, HugepageLimit, Pids, ThrottleDevice, WeightDevice};
 
 fn pairs(writes: &[Write]) -> Vec<(&str, &str)> {
@@ -173,4 +175,45 @@ fn kernel_memory_is_warned_about() {
     let resources = Resources { memory: Some(memory), ..Resources::default() };
     assert_eq!(warnings(&resources, None).len(), 1);
     assert_eq!(Controller::Memory.asked_by(&resources), None);
+}
+
+#[test]
+fn everything_wrong_on_a_host_is_found_without_touching_it() {
+    let hierarchy = |version, controllers: &[&str]| crate::cgroup::Hierarchy {
+        version,
+        controllers: controllers.iter().map(|&c| c.to_owned()).collect(),
+        mount_point: "/x".to_owned(),
+        own: "/".to_owned(),
+    };
+    let hybrid = Layout {
+        hierarchies: vec![
+            hierarchy(Version::V1, &["memory"]),
+            hierarchy(Version::V1, &["devices"]),
+            hierarchy(Version::V2, &["pids"]),
+        ],
+    };
+    let everything =
+        Rule { allow: true, kind: devices::Kind::Char, major: Some(1), minor: None, access: devices::Access::ALL };
+    let hole = Rule { allow: false, minor: Some(3), ..everything };
+    let unified = [("pids.max", "1"), ("memory.high", "1"), ("cgroup.procs", "1")];
+    let resources = Resources {
+        memory: Some(Memory { swappiness: Some(101), ..Memory::default() }),
+        cpu: Some(Cpu { shares: Some(5), cpus: "0".to_owned(), ..Cpu::default() }),
+        pids: Some(Pids { limit: Some(7) }),
+        unified: unified.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+        ..Resources::default()
+    };
+    let found: Vec<String> = hybrid.check(&resources, &[everything, hole]).iter().map(ToString::to_string).collect();
+    let starts = [
+        "cpu.cpus: the cpuset",
+        "cpu.shares: the cpu ",
+        "memory.swappiness: invalid",
+        "unified[\"cgroup.procs\"]",
+        "unified[\"memory.high\"]: can't be set",
+        "device rule \"deny c 1:3 rwm\"",
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:?}");
+    for (text, start) in found.iter().zip(starts) {
+        assert!(text.starts_with(start), "{text}");
+    }
 }
