@@ -113,7 +113,7 @@ impl Spot {
             refuse_frozen(&record, &dir)?;
         }
         if record.controllers.iter().any(|c| c == "cpuset") {
-            fill_cpuset(&mount, &record.path, parent, &dir)?;
+            fill_cpuset(&mount, &record.path, parent, &dir, is_new)?;
         }
         Ok((record, dir))
     }
@@ -165,7 +165,7 @@ fn refuse_frozen(record: &Record, dir: &Dir) -> Result<(), Error> {
 
 /// Gives a v1 cpuset cgroup its parent's cpus and memory nodes if it has none: an empty one lets
 /// nobody join (`ENOSPC`). The parents may be as empty, when they were just made.
-fn fill_cpuset(mount: &Dir, path: &str, parent: &Dir, dir: &Dir) -> Result<(), Error> {
+fn fill_cpuset(mount: &Dir, path: &str, parent: &Dir, dir: &Dir, is_new: bool) -> Result<(), Error> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let mut value = set(parent, file)?;
         if value.is_empty() {
@@ -179,7 +179,8 @@ fn fill_cpuset(mount: &Dir, path: &str, parent: &Dir, dir: &Dir) -> Result<(), E
                 }
             }
         }
-        if set(dir, file)?.is_empty() {
+        // A new one is empty, or a copy already (cgroup.clone_children).
+        if is_new || set(dir, file)?.is_empty() {
             dir.write(file, &value)?;
         }
     }

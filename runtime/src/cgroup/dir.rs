@@ -91,6 +91,21 @@ impl Dir {
         if written == value.len() { Ok(()) } else { Err(Errno::IO) }
     }
 
+    /// Writes one value after another to a file that is opened once.
+    pub(super) fn write_each<'a>(&self, file: &str, values: impl Iterator<Item = &'a str>) -> Result<(), Error> {
+        let fd = self
+            .open_file(file, OFlags::WRONLY)
+            .map_err(|errno| Error::call("openat2", format!("{}/{file}", self.name), errno))?;
+        for value in values {
+            let written = io::retry_on_intr(|| io::write(&fd, value.as_bytes()));
+            match written.map_err(|errno| self.refused(file, value, errno))? {
+                n if n == value.len() => {}
+                _ => return Err(self.refused(file, value, Errno::IO)),
+            }
+        }
+        Ok(())
+    }
+
     /// Writes a value, with the words for a failure.
     pub(super) fn write(&self, file: &str, value: &str) -> Result<(), Error> {
         self.try_write(file, value).map_err(|errno| self.refused(file, value, errno))
@@ -120,6 +135,15 @@ impl Dir {
 
     /// The names of the child cgroups.
     pub(super) fn children(&self) -> Result<Vec<String>, Error> {
+        self.entries(FileType::Directory)
+    }
+
+    /// The names of the files.
+    pub(super) fn files(&self) -> Result<Vec<String>, Error> {
+        self.entries(FileType::RegularFile)
+    }
+
+    fn entries(&self, file_type: FileType) -> Result<Vec<String>, Error> {
         let fail = |call, errno| Error::call(call, self.name.clone(), errno);
         let fd = match self.open_file(".", OFlags::RDONLY | OFlags::DIRECTORY) {
             Ok(fd) => fd,
@@ -135,7 +159,7 @@ impl Dir {
                 Err(errno) => return Err(fail("getdents64", errno)),
             };
             let name = entry.file_name().to_string_lossy();
-            if entry.file_type() == FileType::Directory && name != "." && name != ".." {
+            if entry.file_type() == file_type && name != "." && name != ".." {
                 names.push(name.into_owned());
             }
         }

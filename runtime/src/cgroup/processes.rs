@@ -77,6 +77,9 @@ impl Cgroup {
                 Err(errno) => return Err(dir.refused("cgroup.kill", "1", errno)),
             }
         }
+        if self.listing()?.is_none() {
+            return Ok(());
+        }
         let until = Instant::now() + deadline;
         let mut errors = Vec::new();
         // A cgroup that will not freeze (a process in an uninterruptible wait) is killed all the same.

@@ -227,19 +227,27 @@ fn add(list: &mut Vec<Rule>, mut rule: Rule) {
     }
 }
 
+/// Finds the rule that cgroup v1 has no way to express, if there is one: a rule that takes back a part
+/// of an earlier one. The kernel would accept it there and change nothing.
+///
+/// # Errors
+/// [`Error::Devices`] with the rule.
+pub fn check_v1(rules: &[Rule]) -> Result<(), Error> {
+    v1::Table::from_rules(rules).map(drop)
+}
+
 impl Cgroup {
-    /// Enforces the complete list of rules, on a new container and again on `update`.
+    /// Enforces a list of rules as [`effective`] gives it, on a new container and again on `update`.
     ///
     /// After init made its device nodes: making those that the workload may not make needs more
     /// than the workload gets.
     ///
     /// # Errors
-    /// A rule that cannot be read or, on v1, not be expressed; a refused write or eBPF program.
-    pub fn apply_devices(&self, rules: &[DeviceCgroup], default_nodes: &[Rule]) -> Result<(), Error> {
-        let rules = effective(rules, default_nodes)?;
+    /// A rule that v1 cannot express ([`check_v1`]); a refused write or eBPF program.
+    pub fn apply_devices(&self, rules: &[Rule]) -> Result<(), Error> {
         match self.v1("devices")? {
-            Some(dir) => v1::apply(dir, &rules),
-            None => attach::apply(self.unified()?.ok_or(Error::Gone)?, &rules),
+            Some(dir) => v1::apply(dir, rules),
+            None => attach::apply(self.unified()?.ok_or(Error::Gone)?, rules),
         }
     }
 }

@@ -21,15 +21,23 @@ impl Table {
             Some((first, rest)) if first.allow && first.is_everything() => (true, rest),
             _ => (false, rules),
         };
-        let mut exceptions = Vec::with_capacity(rest.len());
+        let mut exceptions: Vec<Rule> = Vec::with_capacity(rest.len());
         for rule in rest {
             if rule.allow == default_allow {
                 let reason = "takes back a part of another rule, which cgroup v1 cannot express";
                 return Err(Error::Devices { rule: rule.to_string(), reason });
             }
-            match rule.kind {
-                Kind::All => exceptions.extend([Kind::Char, Kind::Block].map(|kind| Rule { kind, ..*rule })),
-                Kind::Char | Kind::Block => exceptions.push(*rule),
+            let kinds: &[Kind] = match rule.kind {
+                Kind::All => &[Kind::Char, Kind::Block],
+                Kind::Char => &[Kind::Char],
+                Kind::Block => &[Kind::Block],
+            };
+            for &kind in kinds {
+                let exception = Rule { kind, ..*rule };
+                match exceptions.iter_mut().find(|e| same_devices(e, &exception)) {
+                    Some(e) => e.access = e.access.union(exception.access),
+                    None => exceptions.push(exception),
+                }
             }
         }
         Ok(Self { default_allow, exceptions })
@@ -82,8 +90,9 @@ impl Table {
 pub(super) fn apply(dir: &Dir, rules: &[Rule]) -> Result<(), Error> {
     let table = Table::from_rules(rules)?;
     let now = Table::parse(&dir.read("devices.list")?.ok_or(Error::Gone)?);
-    for (file, value) in table.writes(&now) {
-        dir.write(file, &value)?;
+    for chunk in table.writes(&now).chunk_by(|a, b| a.0 == b.0) {
+        let file = chunk.first().map_or("", |first| first.0);
+        dir.write_each(file, chunk.iter().map(|(_, value)| value.as_str()))?;
     }
     Ok(())
 }
@@ -97,7 +106,7 @@ fn line(rule: &Rule) -> String {
     text.split_once(' ').map_or(text.clone(), |(_verdict, line)| line.to_owned())
 }
 
-fn parse_line(line: &str) -> Option<Rule> {
+pub(super) fn parse_line(line: &str) -> Option<Rule> {
     let mut fields = line.split_whitespace();
     let kind = match fields.next()? {
         "a" => Kind::All,

@@ -1,6 +1,6 @@
 //! Limits: from `linux.resources` to writes of cgroup files.
 //!
-//! [`v1`] and [`v2`] decide, purely, which values go to which files. Here is who decides between the
+//! `v1` and `v2` decide, purely, which values go to which files. Here is who decides between the
 //! two, controller by controller (a hybrid host has some on each side), and the writing.
 //!
 //! Engines write zeros for "leave it" (`cpu.shares`, `blockIO.weight`, `memory.reservation` ...); a
@@ -13,7 +13,9 @@ use super::dir::Dir;
 use super::layout::Version;
 use super::{Cgroup, Error, create};
 use crate::spec::{Memory, Resources};
+use check::{NO_UNIFIED, bad_unified, check_unified, unavailable};
 
+mod check;
 #[cfg(test)]
 mod tests;
 mod v1;
@@ -256,18 +258,10 @@ impl Cgroup {
     /// Writes the files of `unified`, last, so that they have the last word.
     fn set_unified(&self, resources: &Resources) -> Result<(), Error> {
         for (file, value) in &resources.unified {
-            let field = || format!("unified[\"{}\"]", file.escape_default());
-            let bad = |reason: &str| Error::BadValue { field: field(), reason: reason.to_owned() };
-            if file.is_empty() || file.contains(['/', '\0', '\n']) || file == "." || file == ".." {
-                return Err(bad("is not the name of a file in a cgroup"));
-            }
-            if matches!(file.as_str(), "cgroup.procs" | "cgroup.threads") {
-                return Err(bad("moves processes and is no limit"));
-            }
-            let dir = self.unified()?.ok_or_else(|| bad("cannot use unified on cgroup v1"))?;
-            let controller = file.split('.').next().unwrap_or_default();
+            let controller = check_unified(file)?;
+            let dir = self.unified()?.ok_or_else(|| bad_unified(file, NO_UNIFIED))?;
             if controller != "cgroup" && self.unified_with(controller)?.is_none() {
-                return Err(bad(&format!("can't be set: controller \"{controller}\" not available")));
+                return Err(bad_unified(file, &unavailable(controller)));
             }
             for line in value.lines() {
                 dir.write(file, line)?;
