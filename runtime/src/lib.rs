@@ -5,6 +5,7 @@
 
 pub mod cgroup;
 pub mod cli;
+pub mod commands;
 pub mod error;
 pub mod hooks;
 pub mod log;

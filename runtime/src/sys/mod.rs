@@ -5,5 +5,6 @@
 #![allow(unsafe_code)]
 
 pub mod bpf;
+pub mod localtime;
 pub mod pidfd;
 pub mod spawn;
