@@ -13,6 +13,7 @@ pub mod hooks;
 pub mod launch;
 pub mod log;
 pub mod notify;
+pub mod pid_file;
 pub mod plan;
 pub mod program;
 pub mod socket;

@@ -3,8 +3,9 @@
 use super::caller::Caller;
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Cgroup, Version};
-use crate::cli::{Create, Globals};
-use crate::error::{Context, Error, Kind, Result};
+use super::Root;
+use crate::cli::Create;
+use crate::error::{Call, Error, Kind, Result};
 use crate::hooks;
 use crate::launch::{self, Init, Means};
 use crate::log::Log;
@@ -50,29 +51,27 @@ pub struct Made {
 ///
 /// # Errors
 /// Everything that is wrong with the configuration, before anything was done; or what failed, after it was undone.
-pub fn run(globals: &Globals, request: &Create, log: &Log) -> Result<()> {
-    make(globals, request, Mode::Create, log).map(drop)
+pub fn run(root: &Root, systemd_cgroup: bool, request: &Create, log: &Log) -> Result<()> {
+    make(root, systemd_cgroup, request, Mode::Create, log).map(drop)
 }
 
 /// Makes the container, or undoes everything.
 ///
 /// # Errors
 /// See [`run`].
-pub fn make(globals: &Globals, request: &Create, mode: Mode, log: &Log) -> Result<Made> {
+pub fn make(root: &Root, systemd_cgroup: bool, request: &Create, mode: Mode, log: &Log) -> Result<Made> {
     let caller = Caller::secure(request.preserve_fds)?;
     let bundle = Bundle::open(request.bundle.as_deref())?;
     let facts = launch::facts::probe()?;
-    let driver = cgroup::driver(globals.systemd_cgroup).map_err(of_cgroup)?;
+    let driver = cgroup::driver(systemd_cgroup).map_err(of_cgroup)?;
     check_console(request, &bundle, mode)?;
     let id = request.id.as_str();
-    let root = super::root(globals)?;
-    let plan_request = plan_request(request, &bundle, mode, &caller, &format!("{}/{id}", root.display()));
+    let plan_request = plan_request(request, &bundle, mode, &caller, &format!("{}/{id}", root.path.display()));
     let plan = plan::create(&bundle.spec, &plan_request, &facts)?;
     plan.warnings.iter().for_each(|warning| log.warn(warning));
 
     // From here on there is something to undo.
-    let store = super::store(globals)?;
-    let entry = store.create(id)?;
+    let entry = root.create()?.create(id)?;
     let during = "unable to start container process";
     let mut undo = Undo { entry: Some(entry), ..Undo::default() };
     match build(&mut undo, &plan, &bundle, &facts, driver, request, mode, &caller, log) {
@@ -137,7 +136,7 @@ fn build(
         preserve_fds: caller.preserve_fds,
     };
     let mut init = launch::spawn(plan.clone(), means)?;
-    undo.init = Some((init.pid, init.pidfd.try_clone().map_err(|e| Error::new(Kind::System, e.to_string()))?));
+    undo.init = Some((init.raw_pid(), init.pidfd.try_clone().call("fcntl", "pidfd")?));
     let console = request.console_socket.as_deref();
     let mut on_terminal = |master: OwnedFd| match console {
         Some(path) => console_socket::send(path, master.as_fd(), "/dev/ptmx").map(|()| None),
@@ -151,7 +150,7 @@ fn build(
     init.set_up(cgroup, &mut on_terminal, &mut run_hooks)?;
     // After init has made its device nodes, which these rules need not allow.
     cgroup.apply_devices(&limits.device_rules).map_err(of_cgroup)?;
-    record.init = Some(InitProcess::of(init.pid)?);
+    record.init = Some(InitProcess::of(init.raw_pid())?);
     record.phase = Phase::Created;
     entry.write(&record)?;
     if let Some(path) = &request.pid_file {
@@ -172,7 +171,7 @@ impl Undo {
             failures.extend(end(*pid, pidfd).err());
         }
         if let Some(cgroup) = &self.cgroup {
-            failures.extend(cgroup.kill_all().map_err(of_cgroup).err());
+            failures.extend(cgroup.kill_all(DYING).map_err(of_cgroup).err());
             failures.extend(driver.remove(cgroup, DYING).map_err(of_cgroup).err());
         }
         if self.hooked {
@@ -194,7 +193,7 @@ impl Made {
             oci_version: self.record.oci_version.clone(),
             id: self.record.id.clone(),
             status,
-            pid: self.init.pid,
+            pid: self.init.raw_pid(),
             bundle: self.record.bundle.clone(),
             annotations: self.record.annotations.clone(),
         }
@@ -213,8 +212,8 @@ impl Made {
     pub fn abandon(self, log: &Log) {
         let Made { entry, record, init, cgroup, hooks, bundle, .. } = self;
         let mut failures: Vec<Error> = Vec::new();
-        failures.extend(end(init.pid, &init.pidfd).err());
-        failures.extend(cgroup.kill_all().map_err(of_cgroup).err());
+        failures.extend(end(init.raw_pid(), &init.pidfd).err());
+        failures.extend(cgroup.kill_all(DYING).map_err(of_cgroup).err());
         match cgroup::driver(record.systemd_cgroup) {
             Ok(driver) => failures.extend(driver.remove(&cgroup, DYING).map_err(of_cgroup).err()),
             Err(error) => failures.push(of_cgroup(error)),

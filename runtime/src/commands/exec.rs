@@ -2,7 +2,8 @@
 
 use super::caller::Caller;
 use crate::cgroup::{Cgroup, Join};
-use crate::cli::{Exec, Globals};
+use super::Root;
+use crate::cli::Exec;
 use crate::error::{Call, Error, Kind, Result};
 use crate::foreground::{Signals, become_subreaper};
 use crate::launch::{self, Means};
@@ -11,10 +12,9 @@ use crate::plan::{self, ExecRequest};
 use crate::spec::{self, Process, Spec, Status};
 use crate::state::{CONFIG, Container, of_cgroup};
 use crate::terminal::console_socket;
-use crate::terminal::proxy::Proxy;
+use crate::terminal::Proxy;
 use crate::pid_file;
 use rustix::fs::{Mode, OFlags};
-use rustix::process::Pid;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
@@ -22,9 +22,9 @@ use std::process::ExitCode;
 ///
 /// # Errors
 /// A container in another state, or why the process does not run.
-pub fn run(globals: &Globals, request: &Exec, log: &Log) -> Result<ExitCode> {
+pub fn run(root: &Root, request: &Exec, log: &Log) -> Result<ExitCode> {
     let caller = Caller::secure(request.preserve_fds)?;
-    let store = super::existing_store(globals)?;
+    let store = root.existing()?;
     let container = Container::load(&store, request.id.as_str())?;
     let (status, init) = container.look()?;
     let wrong = |what: &str| Error::new(Kind::WrongState, what);
@@ -87,7 +87,7 @@ pub fn run(globals: &Globals, request: &Exec, log: &Log) -> Result<ExitCode> {
     };
     child.set_up(&cgroup, &mut on_terminal, &mut |_| Ok(())).map_err(during)?;
     child.commit(&cgroup).map_err(during)?;
-    let pid = child.pid;
+    let pid = child.raw_pid();
     let mut deliver = |fd: OwnedFd| match &listener {
         Some(to) => launch::deliver_listener(to, fd.as_fd(), pid, container.state(Status::Running, init.pid())),
         None => Ok(()),
@@ -95,15 +95,14 @@ pub fn run(globals: &Globals, request: &Exec, log: &Log) -> Result<ExitCode> {
     child.start(&cgroup, &mut deliver).map_err(during)?;
     // After it runs: an engine takes a pid file for a process that was started.
     if let Some(path) = &request.pid_file {
-        pid_file::write(path, pid)?;
+        pid_file::write(path, child.pid)?;
     }
     if let Some(path) = &request.pidfd_socket {
         console_socket::send(path, child.pidfd.as_fd(), "pidfd")?;
     }
     let Some(signals) = signals else { return Ok(ExitCode::SUCCESS) };
     let proxy = child.terminal.take().map(Proxy::stdio).transpose()?;
-    let pid = Pid::from_raw(pid).ok_or_else(|| Error::new(Kind::System, "clone gave no pid"))?;
-    signals.wait(child.pidfd.as_fd(), pid, proxy, None)
+    signals.wait(child.pidfd.as_fd(), child.pid, proxy, None)
 }
 
 /// The process that is asked for. What it does not say about its protection is what the container's own process has.

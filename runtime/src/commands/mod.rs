@@ -1,52 +1,62 @@
-//! The commands: each takes its part of the command line and does it.
+//! The commands: one file and one `run` for each.
+//!
+//! A command takes the [`Root`] and what the command line asked for, and prints to the writer it is given. Texts of
+//! errors that engines look for (`docs/runc-compat.md`) are worded in the command that gives them.
+//!
+//! | command | lock | may be called by |
+//! |---|---|---|
+//! | `state` `list` `ps` `events` `kill` | none | anybody, also a hook of the container during `create` |
+//! | `delete` `pause` `resume` `update` | the container's | not a hook of the same container: it would wait for itself |
 
 pub mod caller;
 pub mod create;
+pub mod delete;
+pub mod events;
 pub mod exec;
 pub mod explain;
+pub mod kill;
+pub mod list;
+mod passwd;
+pub mod pause;
+pub mod ps;
+mod root;
 pub mod run;
 pub mod start;
+pub mod state;
+pub mod update;
 
-use crate::cli::Globals;
-use crate::error::{Error, Kind, Result};
-use crate::state::Store;
-use std::path::PathBuf;
+pub use root::Root;
 
-/// The state root: `--root`, or the default for this caller.
-///
-/// # Errors
-/// A rootless caller without XDG_RUNTIME_DIR.
-pub fn root(globals: &Globals) -> Result<PathBuf> {
-    if let Some(root) = &globals.root {
-        return Ok(root.clone());
+use std::io::{ErrorKind, Write};
+use std::time::Duration;
+
+use crate::error::{Call as _, Error, Kind, Result};
+
+/// How long a command waits for the kernel to end or to freeze processes.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Prints; a reader who went away is no failure, for what was asked is done. `false` when he did.
+fn print(out: &mut dyn Write, text: &str) -> Result<bool> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        other => other.call("write", "stdout").map(|()| true),
     }
-    let euid = rustix::process::geteuid().as_raw();
-    let xdg = std::env::var_os("XDG_RUNTIME_DIR");
-    let user = std::env::var_os("USER");
-    crate::cli::default_root(euid, euid == 0 && in_user_namespace(), xdg.as_deref(), user.as_deref())
-        .map_err(|message| Error::new(Kind::Usage, message))
 }
 
-/// Whether the caller's user namespace is not the initial one, whose map covers all ids.
-fn in_user_namespace() -> bool {
-    std::fs::read_to_string("/proc/self/uid_map")
-        .is_ok_and(|map| map.split_whitespace().ne(["0", "0", "4294967295"]))
+/// JSON of a value whose keys are strings: it cannot fail, and if it does it is our mistake.
+fn json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::new(Kind::System, format!("write json: {error}")))
 }
 
-/// The store below the root, made if it is not there.
-///
-/// # Errors
-/// A root that cannot be made or is not the caller's alone.
-pub fn store(globals: &Globals) -> Result<Store> {
-    let root = root(globals)?;
-    Store::open(&root, true)?.ok_or_else(|| Error::new(Kind::System, format!("open \"{}\"", root.display())))
+/// The text containerd and CRI-O know for a container that has ended.
+fn not_running() -> Error {
+    Error::new(Kind::WrongState, "container not running")
 }
 
-/// The store below the root, or the answer for every id in a root that does not exist.
-///
-/// # Errors
-/// `container does not exist`.
-pub fn existing_store(globals: &Globals) -> Result<Store> {
-    let missing = || Error::new(Kind::NotFound, "container does not exist");
-    Store::open(&root(globals)?, false)?.ok_or_else(missing)
+/// The text with `?` for each control character: what a container chose must not act on the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
+
+#[cfg(test)]
+mod fixture;

@@ -1,15 +1,15 @@
 //! `run`: create, start, wait, delete.
 
 use super::create::{self, Made, Mode};
-use crate::cli::{Globals, Run};
-use crate::error::{Call, Error, Kind, Result};
+use super::Root;
+use crate::cli::{Delete, Run};
+use crate::error::{Call, Result};
 use crate::foreground::{Signals, become_subreaper};
 use crate::launch;
 use crate::log::Log;
 use crate::notify;
 use crate::spec::Status;
-use crate::terminal::proxy::Proxy;
-use rustix::process::Pid;
+use crate::terminal::Proxy;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
@@ -17,9 +17,9 @@ use std::process::ExitCode;
 ///
 /// # Errors
 /// What `create` or `start` would say.
-pub fn run(globals: &Globals, request: &Run, log: &Log) -> Result<ExitCode> {
+pub fn run(root: &Root, systemd_cgroup: bool, request: &Run, log: &Log) -> Result<ExitCode> {
     if request.detach {
-        let made = create::make(globals, &request.create, Mode::RunDetached, log)?;
+        let made = create::make(root, systemd_cgroup, &request.create, Mode::RunDetached, log)?;
         start(made, log)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -28,10 +28,10 @@ pub fn run(globals: &Globals, request: &Run, log: &Log) -> Result<ExitCode> {
     if !request.no_subreaper {
         become_subreaper()?;
     }
-    let made = create::make(globals, &request.create, Mode::RunForeground, log)?;
+    let made = create::make(root, systemd_cgroup, &request.create, Mode::RunForeground, log)?;
     let mut made = start(made, log)?;
     let proxy = made.init.terminal.take().map(Proxy::stdio).transpose()?;
-    let pid = Pid::from_raw(made.init.pid).ok_or_else(|| Error::new(Kind::System, "clone gave no pid"))?;
+    let pid = made.init.pid;
     let host_socket = std::env::var("NOTIFY_SOCKET").ok().filter(|v| !v.is_empty());
     let socket = host_socket.as_ref().map(|_| notify::setup(made.entry.as_fd())).transpose()?;
     let forward = match (&socket, &host_socket) {
@@ -39,12 +39,12 @@ pub fn run(globals: &Globals, request: &Run, log: &Log) -> Result<ExitCode> {
         _ => None,
     };
     let pidfd: OwnedFd = made.init.pidfd.try_clone().call("fcntl", "pidfd")?;
-    let (id, entry) = (made.record.id.clone(), made.entry);
+    let entry = made.entry;
     // Other commands may work on the container while it runs.
     drop(entry);
     let code = signals.wait(pidfd.as_fd(), pid, proxy, forward)?;
     if !request.keep {
-        super::delete::stopped(globals, &id, log)?;
+        super::delete::run(root, &Delete { id: request.create.id.clone(), force: false }, log)?;
     }
     Ok(code)
 }
@@ -53,7 +53,7 @@ pub fn run(globals: &Globals, request: &Run, log: &Log) -> Result<ExitCode> {
 fn start(made: Made, log: &Log) -> Result<Made> {
     let listener = made.record.listener.clone();
     let mut deliver = |fd: OwnedFd| match &listener {
-        Some(to) => launch::deliver_listener(to, fd.as_fd(), made.init.pid, made.state(Status::Running)),
+        Some(to) => launch::deliver_listener(to, fd.as_fd(), made.init.raw_pid(), made.state(Status::Running)),
         None => Ok(()),
     };
     let started = made.init.start(&made.cgroup, &mut deliver);

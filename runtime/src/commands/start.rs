@@ -1,7 +1,8 @@
 //! `start`: runs the process of a created container.
 
 use super::create::json;
-use crate::cli::Globals;
+use super::Root;
+use crate::cli::{ContainerId, Delete};
 use crate::error::{Call, Error, Kind, Result};
 use crate::log::Log;
 use crate::plan::{self, CreateRequest};
@@ -17,9 +18,9 @@ use std::os::fd::{AsFd, OwnedFd};
 ///
 /// # Errors
 /// A container in another state, or why its process does not run.
-pub fn run(globals: &Globals, id: &str, log: &Log) -> Result<()> {
-    let store = super::existing_store(globals)?;
-    let container = Container::load_locked(&store, id)?;
+pub fn run(root: &Root, id: &ContainerId, log: &Log) -> Result<()> {
+    let store = root.existing()?;
+    let container = Container::load_locked(&store, id.as_str())?;
     let (status, process) = container.look()?;
     let wrong = |what: &str| Err(Error::new(Kind::WrongState, what));
     let process = match (status, process) {
@@ -58,7 +59,7 @@ pub fn run(globals: &Globals, id: &str, log: &Log) -> Result<()> {
     if let Err(error) = hooks::run_all(&container.record.poststart, "poststart", &state, bundle.as_fd()) {
         // runtime.md, lifecycle: a poststart hook that fails stops the container and destroys it.
         drop(container);
-        super::delete::forced(globals, id, log)?;
+        super::delete::run(root, &Delete { id: id.clone(), force: true }, log)?;
         return Err(error);
     }
     if let Some((host, socket)) = notified

@@ -26,7 +26,7 @@ use crate::sys;
 use crate::sys::object::Shared;
 use channel::{Channel, FromInit};
 use rustix::io::Errno;
-use rustix::process::{WaitId, WaitIdOptions};
+use rustix::process::{Pid, WaitId, WaitIdOptions};
 use rustix::thread::LinkNameSpaceType;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -60,7 +60,7 @@ pub struct Means<'a> {
 /// A process on its way: cloned, working through its program.
 pub struct Init {
     /// Its pid, as casemate sees it.
-    pub pid: i32,
+    pub pid: Pid,
     /// Its pidfd.
     pub pidfd: OwnedFd,
     /// Its terminal, when it has sent one.
@@ -121,7 +121,8 @@ pub fn spawn(mut plan: Plan, means: Means<'_>) -> Result<Init> {
         (other, _) => other?,
     };
     let shared = Shared::map(&object).call("mmap", "program")?;
-    let init = Init { pid: child.pid, pidfd: child.pidfd, terminal: None, channel, shared, program: plan.program };
+    let pid = Pid::from_raw(child.pid).ok_or_else(|| Error::new(Kind::System, "clone3 gave no pid"))?;
+    let init = Init { pid, pidfd: child.pidfd, terminal: None, channel, shared, program: plan.program };
     if let Some(score) = plan.oom_score_adj {
         init.write_oom_score_adj(score)?;
     }
@@ -196,6 +197,11 @@ fn set_home(program: &mut [Op], home: &str) {
 }
 
 impl Init {
+    /// Its pid as a number.
+    pub fn raw_pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
     /// Converses until init is ready. `hooks` runs the runtime hooks when the mounts are there.
     ///
     /// # Errors
@@ -212,7 +218,7 @@ impl Init {
             match self.channel.receive(patience)? {
                 FromInit::Terminal(master) => self.terminal = on_terminal(master)?,
                 FromInit::Mounted => {
-                    hooks(self.pid)?;
+                    hooks(self.raw_pid())?;
                     self.channel.proceed()?;
                 }
                 FromInit::Ready => return Ok(()),
@@ -271,7 +277,7 @@ impl Init {
     /// before the process exists; the pid cannot be another's, for only casemate could have waited for it.
     fn write_oom_score_adj(&self, score: i64) -> Result<()> {
         Procfs::open()?
-            .write(&format!("{}/oom_score_adj", self.pid), &score.to_string())
+            .write(&format!("{}/oom_score_adj", self.raw_pid()), &score.to_string())
             .context(format!("set oom_score_adj to {score}"))
             .hint("lowering it below the caller's own takes CAP_SYS_RESOURCE")
     }

@@ -1,5 +1,7 @@
 //! A container as its record and the kernel together describe it.
 
+use std::time::Duration;
+
 use super::entry::Entry;
 use super::process::Process;
 use super::record::{Phase, Record};
@@ -77,6 +79,30 @@ impl Container {
     /// The container's cgroups; nothing is opened yet.
     pub fn cgroup(&self) -> Cgroup {
         Cgroup::open(&self.record.cgroups)
+    }
+
+    /// Kills all processes in the container's cgroups, frozen ones too, and waits for none.
+    ///
+    /// # Errors
+    /// See [`Container::refuse_from_inside`] and [`Cgroup::kill_all`].
+    pub fn kill_all(&self, deadline: Duration) -> Result<()> {
+        self.refuse_from_inside("kill")?;
+        self.cgroup().kill_all(deadline).map_err(of_cgroup)
+    }
+
+    /// Refuses to kill or to freeze cgroups that this process is in: it would not live to finish. A record that names
+    /// them is wrong, or the command was called by a process of the container.
+    ///
+    /// # Errors
+    /// [`Kind::Denied`]; a failed call.
+    pub fn refuse_from_inside(&self, what: &str) -> Result<()> {
+        let own = i32::try_from(std::process::id()).unwrap_or(0);
+        if !self.cgroup().pids().map_err(of_cgroup)?.contains(&own) {
+            return Ok(());
+        }
+        let error =
+            Error::new(Kind::Denied, format!("{what} container \"{}\": this process is in it", self.entry.id()));
+        Err(error.hint("call the runtime from a process outside of the container's cgroup"))
     }
 
     fn is_frozen(&self) -> Result<bool> {

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::lock;
 use super::record::{MAX_BYTES, Record};
 use super::store::does_not_exist;
+use crate::cgroup;
 use crate::error::{Call as _, Context as _, Error, Kind, Result};
 
 /// The [`Record`].
@@ -100,6 +101,14 @@ impl Entry {
     pub fn read(&self) -> Result<Record> {
         let record = self.read_file(STATE, MAX_BYTES).and_then(|bytes| Record::parse(&bytes, &self.id));
         record.context(format_args!("container \"{}\"", self.id)).hint("delete --force removes what is left of it")
+    }
+
+    /// The cgroups that a record names which is otherwise of no use; see [`Record::salvage_cgroups`].
+    ///
+    /// # Errors
+    /// As [`Entry::read`].
+    pub fn salvage_cgroups(&self) -> Result<Vec<cgroup::Record>> {
+        Record::salvage_cgroups(&self.read_file(STATE, MAX_BYTES)?)
     }
 
     /// Replaces the record.

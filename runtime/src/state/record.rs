@@ -88,6 +88,21 @@ impl Record {
         Ok(record)
     }
 
+    /// The cgroups in what is perhaps no good record: of another version, or with a value that cannot be right. They
+    /// are good enough to be removed if they are empty, and for nothing else.
+    ///
+    /// # Errors
+    /// What is no JSON object, or has no cgroups.
+    pub fn salvage_cgroups(bytes: &[u8]) -> Result<Vec<cgroup::Record>> {
+        #[derive(Deserialize)]
+        struct Part {
+            cgroups: Vec<cgroup::Record>,
+        }
+        let part: Part = spec::parse(bytes).map_err(|error| bad(&error.to_string()))?;
+        part.cgroups.iter().try_for_each(check_cgroup)?;
+        Ok(part.cgroups)
+    }
+
     /// The record as it is written.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 pub mod bpf;
 pub mod clone;
 pub mod descriptors;
+pub mod localtime;
 pub mod namespace;
 pub mod object;
 pub mod pidfd;

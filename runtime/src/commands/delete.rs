@@ -1,0 +1,140 @@
+//! `delete`: the end of a container, or of what is left of one.
+//!
+//! Everything is done in an order that can be repeated: processes, cgroups, hooks, files, and the record last. A
+//! `delete` that is killed in between leaves a container that can be deleted.
+
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags, open};
+
+use super::{DEADLINE, Root, json};
+use crate::cgroup::{self, Cgroup};
+use crate::cli::Delete;
+use crate::error::{Call as _, Error, Kind, Result};
+use crate::hooks;
+use crate::log::Log;
+use crate::spec::Status;
+use crate::state::{Container, Entry, Phase, Process, Unknown, of_cgroup};
+
+/// Removes a container that is stopped or was never started; with `--force` any, and what cannot be read too.
+///
+/// # Errors
+/// `container does not exist`, unless forced; `cannot delete container ID that is not stopped`, unless forced; all that
+/// could not be removed. Without `--force` the container stays then, to be deleted again.
+pub fn run(root: &Root, delete: &Delete, log: &Log) -> Result<()> {
+    let entry = root.existing().and_then(|store| store.lock(delete.id.as_str()));
+    let entry = match entry {
+        Err(error) if delete.force && error.kind == Kind::NotFound => return Ok(()),
+        other => other?,
+    };
+    match entry.read() {
+        Ok(record) if delete.force => force(&Container { entry, record }, log),
+        Ok(record) => ended(&Container { entry, record }, log),
+        Err(_) if delete.force => wreck(&entry, log),
+        Err(error) => Err(error),
+    }
+}
+
+/// Without `--force`: the first failure ends it.
+fn ended(container: &Container, log: &Log) -> Result<()> {
+    let (status, process) = container.look()?;
+    match status {
+        Status::Stopped | Status::Created => {}
+        Status::Creating | Status::Running | Status::Paused => {
+            let what = format!("cannot delete container {} that is not stopped: {status}", container.entry.id());
+            return Err(Error::new(Kind::WrongState, what));
+        }
+    }
+    end_processes(container, process.as_ref())?;
+    remove_cgroups(container)?;
+    run_poststop(container, log);
+    container.entry.remove(Unknown::Refuse)
+}
+
+/// With `--force`: only an init that does not die keeps the container.
+fn force(container: &Container, log: &Log) -> Result<()> {
+    let process = container.process()?;
+    let killed = end_processes(container, process.as_ref());
+    if process.is_some_and(|process| !process.is_gone().unwrap_or(false)) {
+        return killed;
+    }
+    let cgroups = remove_cgroups(container);
+    run_poststop(container, log);
+    all_of([killed, cgroups, container.entry.remove(Unknown::Remove)])
+}
+
+/// Kills what is alive and waits for the end of init.
+fn end_processes(container: &Container, process: Option<&Process>) -> Result<()> {
+    let record = &container.record;
+    if let Some(process) = process {
+        process.signal(libc::SIGKILL)?;
+    }
+    // Those of a pid namespace of their own die with init. When it is dead, the cgroup may be another container's.
+    let others = if process.is_some() || !record.own_pid_namespace || record.phase == Phase::Creating {
+        container.kill_all(DEADLINE)
+    } else {
+        Ok(())
+    };
+    // SIGKILL a second time does no harm.
+    all_of([process.map_or(Ok(()), |process| process.kill(DEADLINE)), others])
+}
+
+fn remove_cgroups(container: &Container) -> Result<()> {
+    let driver = cgroup::driver(container.record.systemd_cgroup).map_err(of_cgroup)?;
+    driver.remove(&container.cgroup(), DEADLINE).map_err(of_cgroup)
+}
+
+/// Runs the hooks; one that fails is a warning, as the spec asks for (runtime.md, "Lifecycle").
+fn run_poststop(container: &Container, log: &Log) {
+    let hooks = &container.record.poststop;
+    if hooks.is_empty() {
+        return;
+    }
+    let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let bundle = &container.record.bundle;
+    // The bundle may be gone before its container. The hooks are to clean up, so they run all the same.
+    let cwd = open(bundle.as_str(), directory, Mode::empty())
+        .or_else(|_| open("/", directory, Mode::empty()))
+        .call("open", bundle);
+    match (cwd, json(&container.state(Status::Stopped, 0))) {
+        (Ok(cwd), Ok(state)) => {
+            for error in hooks::warn_all(hooks, "poststop", state.as_bytes(), cwd.as_fd()) {
+                log.warn(&error.to_string());
+            }
+        }
+        (Err(error), _) | (_, Err(error)) => log.warn(&format!("poststop hooks: {error}")),
+    }
+}
+
+/// Removes an entry without a record to go by. No process is signalled: what names them cannot be believed. Cgroups
+/// named there are removed if nothing is in them.
+fn wreck(entry: &Entry, log: &Log) -> Result<()> {
+    let cgroups = match entry.salvage_cgroups() {
+        Ok(records) => {
+            let driver = cgroup::driver(false).map_err(of_cgroup)?;
+            driver.remove(&Cgroup::open(&records), Duration::ZERO).map_err(of_cgroup)
+        }
+        Err(error) => {
+            log.warn(&format!("container \"{}\": its cgroups are not known and stay: {error}", entry.id()));
+            Ok(())
+        }
+    };
+    all_of([cgroups, entry.remove(Unknown::Remove)])
+}
+
+/// One error of all: the kind of the first and the words of each.
+fn all_of<const N: usize>(results: [Result<()>; N]) -> Result<()> {
+    let errors: Vec<Error> = results.into_iter().filter_map(Result::err).collect();
+    match errors.as_slice() {
+        [] => Ok(()),
+        [one] => Err(one.clone()),
+        [first, ..] => {
+            let texts: Vec<String> = errors.iter().map(Error::to_string).collect();
+            Err(Error::new(first.kind, texts.join("; ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
