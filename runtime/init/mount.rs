@@ -122,9 +122,10 @@ fn mount_legacy(init: &mut Init, index: usize, r: Record, fstype: Text, destinat
 /// A tree that the parent cloned from the host, its attributes set by SET_MOUNT operations before this one.
 pub fn bind(init: &mut Init, index: usize, r: Record) -> Done {
     let destination = init.program.text(r.t)?;
-    let shape = if r.flags & flag::DIRECTORY != 0 { Target::Directory } else { Target::File };
-    let target = target(init, r, destination, shape)?;
     let tree = r.slot;
+    let is_directory = sys::fstat(tree)?.mode & sys::S_IFMT == sys::S_IFDIR;
+    let shape = if is_directory { Target::Directory } else { Target::File };
+    let target = target(init, r, destination, shape)?;
     sys::move_mount(tree, target)?;
     sys::close(target);
     remember(init, index, tree)

@@ -72,7 +72,7 @@ pub fn make(root: &Root, systemd_cgroup: bool, request: &Create, mode: Mode, log
 
     // From here on there is something to undo.
     let entry = root.create()?.create(id)?;
-    let during = "unable to start container process";
+    let during = "casemate create failed: unable to start container process";
     let mut undo = Undo { entry: Some(entry), ..Undo::default() };
     match build(&mut undo, &plan, &bundle, &facts, driver, request, mode, &caller, log) {
         Ok((record, init)) => match (undo.entry.take(), undo.cgroup.take()) {

@@ -78,7 +78,7 @@ pub fn run(root: &Root, request: &Exec, log: &Log) -> Result<ExitCode> {
         start: None,
         preserve_fds: caller.preserve_fds,
     };
-    let during = |error: Error| error.context("unable to start container process");
+    let during = |error: Error| error.context("exec failed: unable to start container process");
     let mut child = launch::spawn(plan, means).map_err(during)?;
     let console = request.console_socket.as_deref();
     let mut on_terminal = |master: OwnedFd| match console {

@@ -192,8 +192,6 @@ pub mod flag {
     pub const NO_SYMLINKS: u16 = 2;
     /// MOUNT: copy what the rootfs has at the target into the new filesystem first.
     pub const COPY_UP: u16 = 4;
-    /// BIND: the source is a directory.
-    pub const DIRECTORY: u16 = 8;
     /// DEVICE, SYMLINK: below the /dev that was mounted by us, not below the rootfs.
     pub const ON_DEV: u16 = 16;
     /// MOUNT, BIND: the target may lie in procfs (the files that lxcfs provides).

@@ -128,10 +128,9 @@ pub fn failure(ops: &[Op], report: &Report) -> Error {
         }
         _ => describe(op),
     };
-    let said = if report.call == 0 {
-        refused(op, report)
-    } else {
-        format!("{}: {}", call_name(report.call), errno_text(Errno::from_raw_os_error(report.errno)))
+    let said = match kernel_said(report) {
+        Some(errno) => format!("{}: {}", call_name(report.call), errno_text(errno)),
+        None => refused(op, report),
     };
     let error = Error::new(Kind::InitFailed, format!("{what}: {said}"));
     match hint(op, report) {
@@ -142,7 +141,7 @@ pub fn failure(ops: &[Op], report: &Report) -> Error {
 
 /// Texts that Docker, Podman and containerd look for, word by word.
 fn in_words_of_engines(op: &Op, report: &Report) -> Option<Error> {
-    let errno = || errno_text(Errno::from_raw_os_error(report.errno));
+    let errno = || kernel_said(report).map_or_else(|| refused(op, report), errno_text);
     let text = match op {
         Op::FindExecutable { candidates, search } => {
             let path = candidates.first().map_or("", String::as_str);
@@ -186,6 +185,12 @@ fn in_words_of_engines(op: &Op, report: &Report) -> Option<Error> {
 
 const STATX: u64 = 332;
 
+/// The errno of the call that failed; none for a refusal of init's own. The report comes from memory that another
+/// process wrote, so it may hold anything.
+fn kernel_said(report: &Report) -> Option<Errno> {
+    (report.call != 0 && (1..4096).contains(&report.errno)).then(|| Errno::from_raw_os_error(report.errno))
+}
+
 fn refused(op: &Op, report: &Report) -> String {
     match report.errno {
         refusal::BAD_PROGRAM => "the program is not one of this build".into(),
@@ -212,8 +217,7 @@ fn refused(op: &Op, report: &Report) -> String {
 }
 
 fn hint(op: &Op, report: &Report) -> Option<String> {
-    let errno = if report.call == 0 { Errno::from_raw_os_error(0) } else { Errno::from_raw_os_error(report.errno) };
-    Some(match (op, errno) {
+    Some(match (op, kernel_said(report)?) {
         (Op::Rlimit { name, .. }, Errno::PERM) => {
             format!("raising {name} above the caller's hard limit takes CAP_SYS_RESOURCE")
         }
