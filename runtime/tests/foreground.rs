@@ -1,6 +1,6 @@
 //! The foreground wait, with real children. In a process of its own, because it blocks signals and reaps every child;
 //! and one test at a time, because signals and children belong to the process.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, clippy::unwrap_used)]
 
 use casemate::foreground::{Signals, become_subreaper};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -160,4 +160,33 @@ fn terminal_output_is_complete_when_the_wait_returns() {
     let text = reader.join().unwrap();
     assert_eq!(text.lines().count(), 3000);
     assert!(text.ends_with("line 2999\n"));
+}
+
+#[test]
+fn readiness_is_forwarded_while_the_process_runs() {
+    let _one = one_at_a_time();
+    let path = std::env::temp_dir().join(format!("casemate-foreground-{}", std::process::id()));
+    std::fs::create_dir_all(&path).unwrap();
+    let directory = std::fs::File::open(&path).unwrap();
+    let manager = std::os::unix::net::UnixDatagram::bind(path.join("manager")).unwrap();
+    let signals = Signals::block().unwrap();
+    let socket = casemate::notify::setup(directory.as_fd()).unwrap();
+    let (_child, pid, pidfd, _) = shell("trap 'exit 6' TERM; echo; while :; do sleep 0.1; done");
+    let forward = socket.forward(path.join("manager").to_str().unwrap(), pid).unwrap();
+    let waiting = own_thread();
+    let service = std::thread::spawn({
+        let path = path.clone();
+        move || {
+            let container = std::os::unix::net::UnixDatagram::unbound().unwrap();
+            container.send_to(b"READY=1", path.join("notify/notify.sock")).unwrap();
+            let mut message = [0; 64];
+            let count = manager.recv(&mut message).unwrap();
+            signal_thread(waiting, libc::SIGTERM);
+            message[..count].to_vec()
+        }
+    });
+    let code = signals.wait(pidfd.as_fd(), pid, None, Some(forward)).unwrap();
+    assert_eq!(code, ExitCode::from(6));
+    assert_eq!(service.join().unwrap(), b"READY=1");
+    std::fs::remove_dir_all(&path).unwrap();
 }

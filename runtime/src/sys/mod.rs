@@ -11,5 +11,6 @@ pub mod localtime;
 pub mod namespace;
 pub mod object;
 pub mod pidfd;
+pub mod probe;
 pub mod signal;
 pub mod spawn;

@@ -39,7 +39,7 @@ impl Raw {
 impl Drop for Raw {
     fn drop(&mut self) {
         // Fails when the terminal was hung up, and then nobody is there to see its mode.
-        let _ = tcsetattr(&self.tty, OptionalActions::Now, &self.before);
+        tcsetattr(&self.tty, OptionalActions::Now, &self.before).ok();
     }
 }
 
