@@ -15,7 +15,10 @@ use crate::error::{Call as _, Error, Kind, Result};
 use crate::hooks;
 use crate::log::Log;
 use crate::spec::Status;
-use crate::state::{Container, Entry, Phase, Process, Unknown, of_cgroup};
+use crate::state::{Container, Entry, Phase, Process, Record, Unknown, of_cgroup};
+
+/// How long the kernel may count processes that are dead.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// Removes a container that is stopped or was never started; with `--force` any, and what cannot be read too.
 ///
@@ -47,7 +50,7 @@ fn ended(container: &Container, log: &Log) -> Result<()> {
         }
     }
     end_processes(container, process.as_ref())?;
-    remove_cgroups(container)?;
+    remove_cgroups(container, process.as_ref())?;
     run_poststop(container, log);
     container.entry.remove(Unknown::Refuse)
 }
@@ -56,10 +59,10 @@ fn ended(container: &Container, log: &Log) -> Result<()> {
 fn force(container: &Container, log: &Log) -> Result<()> {
     let process = container.process()?;
     let killed = end_processes(container, process.as_ref());
-    if process.is_some_and(|process| !process.is_gone().unwrap_or(false)) {
+    if process.as_ref().is_some_and(|process| !process.is_gone().unwrap_or(false)) {
         return killed;
     }
-    let cgroups = remove_cgroups(container);
+    let cgroups = remove_cgroups(container, process.as_ref());
     run_poststop(container, log);
     all_of([killed, cgroups, container.entry.remove(Unknown::Remove)])
 }
@@ -70,19 +73,21 @@ fn end_processes(container: &Container, process: Option<&Process>) -> Result<()>
     if let Some(process) = process {
         process.signal(libc::SIGKILL)?;
     }
-    // Those of a pid namespace of their own die with init. When it is dead, the cgroup may be another container's.
-    let others = if process.is_some() || !record.own_pid_namespace || record.phase == Phase::Creating {
-        container.kill_all(DEADLINE)
-    } else {
-        Ok(())
-    };
+    let others = if is_empty(record, process) { Ok(()) } else { container.kill_all(DEADLINE) };
     // SIGKILL a second time does no harm.
     all_of([process.map_or(Ok(()), |process| process.kill(DEADLINE)), others])
 }
 
-fn remove_cgroups(container: &Container) -> Result<()> {
+/// Whether all processes of the container are known to be dead: those of a pid namespace of their own die with init.
+/// What is in its cgroups then is not its own, for an empty cgroup may be given to another container.
+fn is_empty(record: &Record, process: Option<&Process>) -> bool {
+    process.is_none() && record.own_pid_namespace && record.phase == Phase::Created
+}
+
+fn remove_cgroups(container: &Container, process: Option<&Process>) -> Result<()> {
     let driver = cgroup::driver(container.record.systemd_cgroup).map_err(of_cgroup)?;
-    driver.remove(&container.cgroup(), DEADLINE).map_err(of_cgroup)
+    let deadline = if is_empty(&container.record, process) { SETTLED } else { DEADLINE };
+    driver.remove(&container.cgroup(), deadline).map_err(of_cgroup)
 }
 
 /// Runs the hooks; one that fails is a warning, as the spec asks for (runtime.md, "Lifecycle").

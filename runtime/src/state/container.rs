@@ -87,7 +87,11 @@ impl Container {
     /// See [`Container::refuse_from_inside`] and [`Cgroup::kill_all`].
     pub fn kill_all(&self, deadline: Duration) -> Result<()> {
         self.refuse_from_inside("kill")?;
-        self.cgroup().kill_all(deadline).map_err(of_cgroup)
+        match self.cgroup().kill_all(deadline) {
+            // Where there is no cgroup there is no process.
+            Ok(()) | Err(cgroup::Error::Gone) => Ok(()),
+            Err(error) => Err(of_cgroup(error)),
+        }
     }
 
     /// Refuses to kill or to freeze cgroups that this process is in: it would not live to finish. A record that names

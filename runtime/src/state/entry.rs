@@ -160,7 +160,8 @@ impl Entry {
         if usize::try_from(stat.st_size).is_ok_and(|size| size > max) {
             return Err(too_large());
         }
-        let mut bytes = Vec::new();
+        // One more than there should be, so that the read that finds the end needs no more room.
+        let mut bytes = Vec::with_capacity(usize::try_from(stat.st_size).unwrap_or(0).min(max) + 1);
         let file = std::fs::File::from(fd);
         file.take(max as u64 + 1).read_to_end(&mut bytes).call("read", self.at(name))?;
         if bytes.len() > max { Err(too_large()) } else { Ok(bytes) }

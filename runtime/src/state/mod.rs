@@ -33,3 +33,6 @@ pub use entry::{CONFIG, Entry, NOTIFY, START, STATE, Unknown};
 pub use process::{InitProcess, Process};
 pub use record::{MAX_BYTES, Phase, Record, VERSION, now};
 pub use store::Store;
+
+#[cfg(test)]
+pub(crate) use {process::tests::Sleeper, record::tests::record, store::tests::Scratch};

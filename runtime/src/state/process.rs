@@ -4,12 +4,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{fstat, fstatfs};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 use super::procfs::Procfs;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Call as _, Error, Kind, Result};
 use crate::sys;
 
 /// Which process is meant: a pid alone is given to others after its process is gone.
@@ -22,6 +23,10 @@ pub struct InitProcess {
     pub start_time: u64,
     /// The boot in which the two above mean something (`/proc/sys/kernel/random/boot_id`).
     pub boot_id: String,
+    /// The inode of its pidfds, which no other process has in this boot (Linux 6.9): two processes can have started in
+    /// the same tick.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pidfd_inode: Option<u64>,
 }
 
 impl InitProcess {
@@ -32,7 +37,12 @@ impl InitProcess {
     pub fn of(pid: i32) -> Result<InitProcess> {
         let procfs = Procfs::open()?;
         let stat = procfs.stat(pid)?.ok_or_else(|| Error::call("open", format!("/proc/{pid}/stat"), Errno::NOENT))?;
-        Ok(InitProcess { pid, start_time: stat.start_time, boot_id: procfs.boot_id()? })
+        let raw = Some(pid).filter(|&pid| pid > 0).and_then(Pid::from_raw).ok_or(Errno::SRCH);
+        let pidfd = raw
+            .and_then(|raw| pidfd_open(raw, PidfdFlags::empty()))
+            .call("pidfd_open", format_args!("process {pid}"))?;
+        let (start_time, boot_id) = (stat.start_time, procfs.boot_id()?);
+        Ok(InitProcess { pid, start_time, boot_id, pidfd_inode: inode(&pidfd)? })
     }
 }
 
@@ -63,6 +73,12 @@ impl Process {
         let procfs = Procfs::open()?;
         let Some(stat) = procfs.stat(init.pid)? else { return Ok(None) };
         if stat.start_time != init.start_time || procfs.boot_id()? != init.boot_id {
+            return Ok(None);
+        }
+        // Without an inode on either side the start time has to do.
+        if let (Some(recorded), Some(found)) = (init.pidfd_inode, inode(&process.pidfd)?)
+            && recorded != found
+        {
             return Ok(None);
         }
         if process.is_gone()? { Ok(None) } else { Ok(Some(process)) }
@@ -137,6 +153,16 @@ impl AsFd for Process {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }
+}
+
+/// The inode of a pidfd; `None` before Linux 6.9, where all of them share one.
+fn inode(pidfd: &OwnedFd) -> Result<Option<u64>> {
+    /// PID_FS_MAGIC in linux/magic.h: "PIDF".
+    const PIDFS: i64 = 0x5049_4446;
+    if fstatfs(pidfd).call("fstatfs", "pidfd")?.f_type != PIDFS {
+        return Ok(None);
+    }
+    Ok(Some(fstat(pidfd).call("fstat", "pidfd")?.st_ino))
 }
 
 #[cfg(test)]

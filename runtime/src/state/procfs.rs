@@ -121,7 +121,8 @@ impl AsFd for Procfs {
 }
 
 fn read_all(fd: OwnedFd) -> std::result::Result<String, Errno> {
-    let mut bytes = Vec::new();
+    // Files in procfs tell no size; nearly all of them are shorter than this, and then one read does.
+    let mut bytes = Vec::with_capacity(4096);
     let file = std::fs::File::from(fd);
     file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())

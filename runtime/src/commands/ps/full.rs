@@ -17,6 +17,9 @@ struct Clock {
     uptime: u64,
 }
 
+/// The fewest digits ps(1) makes room for in a pid.
+const PID_DIGITS: usize = 5;
+
 /// The table of the processes that are still there.
 pub(super) fn table(pids: &[i32]) -> Result<String> {
     let procfs = Procfs::open()?;
@@ -26,16 +29,23 @@ pub(super) fn table(pids: &[i32]) -> Result<String> {
         now: clock_gettime(ClockId::Realtime).tv_sec,
         uptime: u64::try_from(clock_gettime(ClockId::Boottime).tv_sec).unwrap_or(0),
     };
-    let mut text = "UID          PID    PPID  C STIME TTY          TIME CMD\n".to_owned();
+    let width = pid_width(&procfs);
+    let mut text = format!("UID      {:>width$} {:>width$}  C STIME TTY          TIME CMD\n", "PID", "PPID");
     for &pid in pids {
-        if let Some(line) = line(&procfs, &passwd, clock, pid)? {
+        if let Some(line) = line(&procfs, &passwd, clock, width, pid)? {
             text += &line;
         }
     }
     Ok(text)
 }
 
-fn line(procfs: &Procfs, passwd: &Passwd, clock: Clock, pid: i32) -> Result<Option<String>> {
+/// The digits of the largest pid of this host.
+fn pid_width(procfs: &Procfs) -> usize {
+    let limit = procfs.read("sys/kernel/pid_max").ok().and_then(|text| text.trim_end().parse::<u32>().ok());
+    limit.map_or(0, |limit| limit.saturating_sub(1).to_string().len()).max(PID_DIGITS)
+}
+
+fn line(procfs: &Procfs, passwd: &Passwd, clock: Clock, width: usize, pid: i32) -> Result<Option<String>> {
     let (Some(stat), Some(status), Some(cmdline)) =
         (procfs.stat(pid)?, read(procfs, pid, "status")?, read(procfs, pid, "cmdline")?)
     else {
@@ -46,7 +56,7 @@ fn line(procfs: &Procfs, passwd: &Passwd, clock: Clock, pid: i32) -> Result<Opti
     let age = clock.uptime.saturating_sub(stat.start_time / clock.ticks_per_second);
     let percent = (used * 100).checked_div(age).unwrap_or(0).min(99);
     Ok(Some(format!(
-        "{user:<8} {pid:>7} {:>7} {percent:>2} {:<5} {:<8} {:>8} {}\n",
+        "{user:<8} {pid:>width$} {:>width$} {percent:>2} {:<5} {:<8} {:>8} {}\n",
         stat.ppid,
         started(clock.now, age),
         terminal(stat.tty),

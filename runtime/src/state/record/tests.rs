@@ -12,10 +12,11 @@ pub(crate) fn record(id: &str) -> Record {
         oci_version: "1.0.2-dev".to_owned(),
         annotations: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
         phase: Phase::Created,
-        init: Some(InitProcess { pid: 77, start_time: 1, boot_id: "0".repeat(36) }),
+        init: Some(InitProcess { pid: 77, start_time: 1, boot_id: "0".repeat(36), pidfd_inode: None }),
         cgroups: Vec::new(),
         systemd_cgroup: false,
         own_pid_namespace: true,
+        listener: None,
         poststart: Vec::new(),
         poststop: vec![Hook { path: "/bin/true".to_owned(), ..Hook::default() }],
     }
