@@ -24,7 +24,7 @@ impl Bundle {
     /// A directory or a config.json that is not there or not valid; nothing was done then.
     pub fn open(path: Option<&Path>) -> Result<Bundle> {
         let path = std::path::absolute(path.unwrap_or(Path::new("."))).call("getcwd", ".")?;
-        let text = path.to_str().map(|p| crate::plan::clean(p)).ok_or_else(|| {
+        let text = path.to_str().map(crate::plan::clean).ok_or_else(|| {
             Error::new(Kind::InvalidConfig, format!("bundle path \"{}\" is not UTF-8", path.display()))
         })?;
         let dir = rustix::fs::open(&path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
@@ -46,10 +46,9 @@ fn read_config(dir: BorrowedFd<'_>, path: &str) -> Result<Vec<u8>> {
     // O_NONBLOCK: a FIFO in its place must not hang us; the check below refuses it.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(dir, "config.json", flags, Mode::empty()).map_err(|errno| match errno {
-        rustix::io::Errno::NOENT => Error::new(
-            Kind::InvalidConfig,
-            format!("JSON specification file config.json not found in \"{path}\""),
-        ),
+        rustix::io::Errno::NOENT => {
+            Error::new(Kind::InvalidConfig, format!("JSON specification file config.json not found in \"{path}\""))
+        }
         errno => Error::call("openat", format!("{path}/config.json"), errno).as_kind(Kind::InvalidConfig),
     })?;
     crate::spec::read_regular(fd.into(), Path::new(&format!("{path}/config.json"))).map_err(Error::from)

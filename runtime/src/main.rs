@@ -1,13 +1,20 @@
 //! The casemate binary: reads the command line, does what it asks for, says how it ended.
 
 use casemate::cli::{self, Globals, Request};
+use casemate::commands::doctor::Colour;
 use casemate::commands::{self, Root};
 use casemate::error::Result;
 use casemate::log::Log;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // A caller that ignores SIGCHLD hands that down, and then nobody can be waited for.
+    if let Err(error) = casemate::sys::signal::default_sigchld() {
+        Log::default().error(&format!("sigaction SIGCHLD: {error}"));
+        return ExitCode::FAILURE;
+    }
     let (globals, request) = match cli::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(usage) => {
@@ -49,7 +56,30 @@ fn perform(globals: &Globals, request: Request, log: &Log) -> Result<ExitCode> {
         Request::Update(update) => commands::update::run(&root?, &update, log)?,
         Request::Events(events) => commands::events::run(&root?, &events, log, out)?,
         Request::Explain(explain) => commands::explain::run(&explain, out)?,
-        _ => {}
+        Request::Version => print(&casemate::version::text())?,
+        Request::Spec(spec) => {
+            commands::spec::run(spec.bundle.as_deref().unwrap_or(Path::new(".")), spec.rootless)?;
+        }
+        Request::Features => commands::features::run(out)?,
+        Request::Doctor(doctor) => {
+            let colour = if std::io::stdout().is_terminal() { Colour::On } else { Colour::Off };
+            let fit = commands::doctor::run(doctor.format, colour, out)?;
+            return Ok(if fit { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        #[cfg(feature = "man")]
+        Request::Completion(shell) => cli::write_completion(shell, out)?,
+        #[cfg(feature = "man")]
+        Request::Man(dir) => cli::write_man(dir.as_deref(), out)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // A reader that closes its end has seen enough.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(casemate::error::Error::new(casemate::error::Kind::System, format!("write stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
 }

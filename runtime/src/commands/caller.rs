@@ -1,6 +1,7 @@
 //! What the caller handed down besides its command line: descriptors, environment.
 
 use crate::error::{Call, Error, Kind, Result};
+use crate::listen::Activation;
 use crate::sys;
 
 /// Descriptors and variables for the process.
@@ -21,9 +22,8 @@ impl Caller {
     pub fn secure(preserve_fds: u32) -> Result<Caller> {
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
             .call("prctl", "PR_SET_DUMPABLE")?;
-        // The engine's PR_SET_PDEATHSIG is for the runtime itself, never for what the runtime leaves behind.
-        let (listening, env) = listen_fds();
-        let total = preserve_fds.max(0) + listening;
+        let activation = Activation::from_env()?;
+        let total = preserve_fds + activation.as_ref().map_or(0, |a| a.fds);
         for fd in 3..3 + total {
             sys::descriptors::keep_on_exec(fd as i32).map_err(|_| {
                 Error::new(Kind::Usage, format!("unable to preserve file descriptor {fd}: it is not open"))
@@ -31,18 +31,6 @@ impl Caller {
             })?;
         }
         sys::descriptors::close_on_exec_from(3 + total).call("close_range", "inherited descriptors")?;
-        Ok(Caller { preserve_fds: total, env })
-    }
-}
-
-/// Socket activation (sd_listen_fds(3)): the descriptors are passed on when they are meant for this process.
-fn listen_fds() -> (u32, Vec<String>) {
-    let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u32>().ok());
-    let mine = number("LISTEN_PID").is_none_or(|pid| pid == std::process::id());
-    match number("LISTEN_FDS") {
-        Some(count) if mine && (1..=1024).contains(&count) => {
-            (count, vec![format!("LISTEN_FDS={count}"), "LISTEN_PID=1".into()])
-        }
-        _ => (0, Vec::new()),
+        Ok(Caller { preserve_fds: total, env: activation.map_or_else(Vec::new, |a| a.env()) })
     }
 }

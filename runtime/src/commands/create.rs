@@ -1,18 +1,18 @@
 //! `create`: from a bundle to a container whose init waits for `start`. `run` begins the same way.
 
+use super::Root;
 use super::caller::Caller;
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Cgroup, Version};
-use super::Root;
 use crate::cli::Create;
 use crate::error::{Call, Error, Kind, Result};
-use crate::hooks;
 use crate::launch::{self, Init, Means};
 use crate::log::Log;
 use crate::plan::{self, CgroupPlan, CreateRequest, Facts, Plan, RuntimeHooks};
 use crate::spec::{State, Status};
 use crate::state::{CONFIG, Entry, InitProcess, Phase, Record, Unknown, VERSION, now, of_cgroup};
 use crate::terminal::console_socket;
+use crate::{hooks, host};
 use crate::{notify, pid_file};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -62,7 +62,7 @@ pub fn run(root: &Root, systemd_cgroup: bool, request: &Create, log: &Log) -> Re
 pub fn make(root: &Root, systemd_cgroup: bool, request: &Create, mode: Mode, log: &Log) -> Result<Made> {
     let caller = Caller::secure(request.preserve_fds)?;
     let bundle = Bundle::open(request.bundle.as_deref())?;
-    let facts = launch::facts::probe()?;
+    let facts = host::facts()?;
     let driver = cgroup::driver(systemd_cgroup).map_err(of_cgroup)?;
     check_console(request, &bundle, mode)?;
     let id = request.id.as_str();
@@ -267,13 +267,7 @@ fn check_console(request: &Create, bundle: &Bundle, mode: Mode) -> Result<()> {
     Ok(())
 }
 
-fn plan_request(
-    request: &Create,
-    bundle: &Bundle,
-    mode: Mode,
-    caller: &Caller,
-    entry_path: &str,
-) -> CreateRequest {
+fn plan_request(request: &Create, bundle: &Bundle, mode: Mode, caller: &Caller, entry_path: &str) -> CreateRequest {
     let mut extra_env = caller.env.clone();
     let notified = std::env::var_os("NOTIFY_SOCKET").is_some_and(|v| !v.is_empty());
     if notified {

@@ -1,19 +1,20 @@
 //! `exec`: one more process in a container.
 
+use super::Root;
 use super::caller::Caller;
 use crate::cgroup::{Cgroup, Join};
-use super::Root;
 use crate::cli::Exec;
 use crate::error::{Call, Error, Kind, Result};
 use crate::foreground::{Signals, become_subreaper};
+use crate::host;
 use crate::launch::{self, Means};
 use crate::log::Log;
+use crate::pid_file;
 use crate::plan::{self, ExecRequest};
 use crate::spec::{self, Process, Spec, Status};
 use crate::state::{CONFIG, Container, of_cgroup};
-use crate::terminal::console_socket;
 use crate::terminal::Proxy;
-use crate::pid_file;
+use crate::terminal::console_socket;
 use rustix::fs::{Mode, OFlags};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
@@ -48,7 +49,7 @@ pub fn run(root: &Root, request: &Exec, log: &Log) -> Result<ExitCode> {
         let what = "cannot use console socket if casemate will not detach or allocate tty";
         return Err(Error::new(Kind::Usage, what));
     }
-    let facts = launch::facts::probe()?;
+    let facts = host::facts()?;
     let cgroup = container.cgroup();
     let join = join(&cgroup, &request.cgroups)?;
     let plan_request = ExecRequest {

@@ -3,7 +3,7 @@
 use crate::bundle::Bundle;
 use crate::cli::{Explain, ReportFormat};
 use crate::error::{Error, Kind, Result};
-use crate::launch;
+use crate::host;
 use crate::plan::{self, CreateRequest, Handle, Plan};
 use crate::program::words;
 use std::io::Write;
@@ -24,7 +24,7 @@ pub fn run(request: &Explain, out: &mut dyn Write) -> Result<()> {
         extra_env: Vec::new(),
         notify_directory: None,
     };
-    let plan = plan::create(&bundle.spec, &plan_request, &launch::facts::probe()?)?;
+    let plan = plan::create(&bundle.spec, &plan_request, &host::facts()?)?;
     let text = match request.format {
         ReportFormat::Json => {
             let json = serde_json::to_string_pretty(&plan);

@@ -1,7 +1,7 @@
 //! `run`: create, start, wait, delete.
 
-use super::create::{self, Made, Mode};
 use super::Root;
+use super::create::{self, Made, Mode};
 use crate::cli::{Delete, Run};
 use crate::error::{Call, Result};
 use crate::foreground::{Signals, become_subreaper};

@@ -1,7 +1,7 @@
 //! `start`: runs the process of a created container.
 
-use super::create::json;
 use super::Root;
+use super::create::json;
 use crate::cli::{ContainerId, Delete};
 use crate::error::{Call, Error, Kind, Result};
 use crate::log::Log;
@@ -9,7 +9,7 @@ use crate::plan::{self, CreateRequest};
 use crate::program::Op;
 use crate::spec::{Spec, Status};
 use crate::state::{CONFIG, Container};
-use crate::{hooks, launch, notify, spec};
+use crate::{hooks, host, launch, notify, spec};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Pid;
 use std::os::fd::{AsFd, OwnedFd};
@@ -91,5 +91,5 @@ fn program(config: &[u8], container: &Container) -> Result<Vec<Op>> {
         extra_env: Vec::new(),
         notify_directory: None,
     };
-    Ok(plan::create(&spec, &request, &launch::facts::probe()?)?.program)
+    Ok(plan::create(&spec, &request, &host::facts()?)?.program)
 }

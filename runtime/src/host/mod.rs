@@ -86,6 +86,15 @@ impl HostFacts {
     }
 }
 
+/// Everything about this host and this caller that a plan depends on.
+///
+/// # Errors
+/// As [`HostFacts::probe_for_create`], and a host without cgroups.
+pub fn facts() -> Result<Facts> {
+    let cgroups = Layout::discover().map_err(crate::state::of_cgroup)?;
+    Ok(HostFacts::probe_for_create()?.with_cgroups(cgroups))
+}
+
 /// The names of the capabilities in a set, in the kernel's order.
 pub fn capability_names(set: u64) -> Vec<String> {
     let mut all: Vec<_> = caps::all().into_iter().filter(|capability| set & capability.bitmask() != 0).collect();

@@ -103,9 +103,8 @@ fn open_namespace(kind: NamespaceKind, path: &str) -> Result<OwnedFd> {
         .call("open", path)
         .map_err(|e| e.as_kind(Kind::InvalidConfig))
         .context(during())?;
-    let found = sys::namespace::namespace_type(fd.as_fd()).map_err(|_| {
-        Error::new(Kind::InvalidConfig, format!("{}: \"{path}\" is not a namespace", during()))
-    })?;
+    let found = sys::namespace::namespace_type(fd.as_fd())
+        .map_err(|_| Error::new(Kind::InvalidConfig, format!("{}: \"{path}\" is not a namespace", during())))?;
     if found != kind.clone_flag() {
         let found = NamespaceKind::ALL.into_iter().find(|k| k.clone_flag() == found);
         let found = found.map_or("unknown", NamespaceKind::spec_name);

@@ -28,8 +28,7 @@ pub fn image() -> Result<OwnedFd> {
         .call("fcntl", "init")?;
     // A file that is open for writing cannot be executed (ETXTBSY), so it is opened again, for reading.
     let path = format!("/proc/self/fd/{}", object.as_raw_fd());
-    let again =
-        rustix::fs::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).call("open", &path)?;
+    let again = rustix::fs::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).call("open", &path)?;
     let (a, b) = (rustix::fs::fstat(&object), rustix::fs::fstat(&again));
     match (a, b) {
         (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino) => Ok(again),

@@ -4,7 +4,6 @@
 //! of the container's, but for the one call that a joined pid namespace takes, which is undone at once.
 
 pub mod channel;
-pub mod facts;
 mod handles;
 mod home;
 mod image;
@@ -20,8 +19,8 @@ use crate::plan::{Facts, Plan};
 use crate::program::encode::Descriptors;
 use crate::program::format::{Report, report_state};
 use crate::program::{Op, Slot, words};
-use crate::state::procfs::Procfs;
 use crate::state::of_cgroup;
+use crate::state::procfs::Procfs;
 use crate::sys;
 use crate::sys::object::Shared;
 use channel::{Channel, FromInit};
@@ -98,15 +97,20 @@ pub fn spawn(mut plan: Plan, means: Means<'_>) -> Result<Init> {
         inherit.extend(means.start.as_ref().map(AsFd::as_fd));
         inherit.extend(handles.all.iter().map(AsFd::as_fd));
         let argument = CString::new(object.as_raw_fd().to_string()).unwrap_or_default();
-        let child = clone(plan, handles, &means.container, &sys::clone::Spawn {
-            namespaces: if means.container.is_some() { 0 } else { plan.namespaces.clone_flags() },
-            cgroup: unified,
-            image: image.as_fd(),
-            inherit: &inherit,
-            argument: &argument,
-            effective: means.facts.permitted,
-            permitted: means.facts.permitted,
-        });
+        let child = clone(
+            plan,
+            handles,
+            &means.container,
+            &sys::clone::Spawn {
+                namespaces: if means.container.is_some() { 0 } else { plan.namespaces.clone_flags() },
+                cgroup: unified,
+                image: image.as_fd(),
+                inherit: &inherit,
+                argument: &argument,
+                effective: means.facts.permitted,
+                permitted: means.facts.permitted,
+            },
+        );
         child.map(|child| (child, object))
     };
     let first = attempt(&plan, &handles, unified.as_ref().map(AsFd::as_fd));
@@ -163,10 +167,9 @@ fn clone(
 /// For children only: the caller itself stays where it is (pid_namespaces(7)).
 fn set_children_pid_namespace(fd: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
     match rustix::thread::move_into_link_name_space(fd, Some(LinkNameSpaceType::ProcessID)) {
-        Err(Errno::INVAL) => rustix::thread::move_into_thread_name_spaces(
-            fd,
-            rustix::thread::ThreadNameSpaceType::PROCESS_ID,
-        ),
+        Err(Errno::INVAL) => {
+            rustix::thread::move_into_thread_name_spaces(fd, rustix::thread::ThreadNameSpaceType::PROCESS_ID)
+        }
         other => other,
     }
 }

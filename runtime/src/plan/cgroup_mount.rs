@@ -65,7 +65,8 @@ pub fn build(builder: &mut Builder<'_>, destination: &str, options: &MountOption
             });
         } else {
             let tree = builder.handle(Handle::CgroupTree { hierarchy: index });
-            let attributes = Attributes { set: attributes.set | quiet, propagation: ms::PRIVATE, ..Attributes::default() };
+            let attributes =
+                Attributes { set: attributes.set | quiet, propagation: ms::PRIVATE, ..Attributes::default() };
             builder.program.push(Op::SetMount { target: Target::Tree(tree), attributes });
             let source = format!("cgroup:{}", hierarchy.controllers.join(","));
             builder.program.push(Op::Bind { tree, source, destination: path, at: Destination::default() });

@@ -36,7 +36,8 @@ pub fn create(spec: &Spec, request: &CreateRequest, namespaces: &Namespaces, fac
     }
     let terminal = spec.process.as_ref().is_some_and(|p| p.terminal);
     if terminal && !request.takes_terminal {
-        findings.invalid("/process/terminal", "cannot allocate tty if casemate will detach without setting console socket");
+        findings
+            .invalid("/process/terminal", "cannot allocate tty if casemate will detach without setting console socket");
     }
     hooks(spec, findings);
     linux(spec, facts, findings);

@@ -35,12 +35,8 @@ pub fn build(builder: &mut Builder<'_>, mounts: &[spec::Mount]) {
         if !spec.destination.starts_with('/') {
             builder.warnings.push(format!("mount destination {} is not absolute, taken below /", spec.destination));
         }
-        let mount = Mount {
-            spec,
-            options: MountOptions::parse(&spec.options),
-            destination: clean(&spec.destination),
-            pointer,
-        };
+        let mount =
+            Mount { spec, options: MountOptions::parse(&spec.options), destination: clean(&spec.destination), pointer };
         if !check(builder, &mount) {
             continue;
         }
@@ -172,8 +168,9 @@ fn bind(builder: &mut Builder<'_>, mount: &Mount<'_>) {
         change(Attributes { propagation: *kind, recursive: *deep && recursive, ..Attributes::default() });
     }
     let in_proc = IN_PROC.contains(&mount.destination.as_str());
-    builder.shares_mounts |= mount.options.propagation.iter().any(|(kind, _)| *kind == ms::SHARED || *kind == ms::SLAVE)
-        || mount.options.propagation.is_empty();
+    builder.shares_mounts |=
+        mount.options.propagation.iter().any(|(kind, _)| *kind == ms::SHARED || *kind == ms::SLAVE)
+            || mount.options.propagation.is_empty();
     if mount.destination == "/dev" {
         builder.foreign_dev = true;
     }

@@ -229,12 +229,7 @@ fn notify_mount(b: &mut Builder<'_>, request: &CreateRequest) {
     }
 }
 
-fn cgroup_plan(
-    linux: &Linux,
-    request: &CreateRequest,
-    facts: &Facts,
-    b: &mut Builder<'_>,
-) -> Option<CgroupPlan> {
+fn cgroup_plan(linux: &Linux, request: &CreateRequest, facts: &Facts, b: &mut Builder<'_>) -> Option<CgroupPlan> {
     let asked = Some(linux.cgroups_path.as_str()).filter(|p| !p.is_empty());
     let path = match cgroup::Path::from_spec(asked, &request.id, &facts.cgroups) {
         Ok(path) => path,
@@ -314,4 +309,3 @@ fn home(process: &Process) -> Option<u32> {
     let home = process.env.iter().rev().find_map(|e| e.strip_prefix("HOME="));
     if home.is_none_or(str::is_empty) { Some(process.user.uid) } else { None }
 }
-

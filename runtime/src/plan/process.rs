@@ -1,8 +1,8 @@
 //! The process: what is the same for the container's first one and for `exec`.
 
+use super::Builder;
 use super::finding::Findings;
 use super::security;
-use super::Builder;
 use crate::program::Op;
 use crate::spec;
 use std::collections::HashMap;
@@ -189,11 +189,8 @@ mod tests {
 
     #[test]
     fn relative_directories_of_path_are_not_searched() {
-        let process = spec::Process {
-            args: vec!["sh".into()],
-            env: vec!["PATH=/bin:.::/usr/bin/".into()],
-            ..Default::default()
-        };
+        let process =
+            spec::Process { args: vec!["sh".into()], env: vec!["PATH=/bin:.::/usr/bin/".into()], ..Default::default() };
         let Op::FindExecutable { candidates, search: true } = find_executable(&process) else { panic!() };
         assert_eq!(candidates, ["/bin/sh", "/usr/bin/sh"]);
     }

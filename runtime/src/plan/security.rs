@@ -130,10 +130,9 @@ pub fn filter(
         findings.invalid(pointer, "seccomp: the profile denies execve, so no program can be run under it");
         return None;
     }
-    let listener = filter.notify.then(|| Listener {
-        path: filter.listener_path.clone(),
-        metadata: filter.listener_metadata.clone(),
-    });
+    let listener = filter
+        .notify
+        .then(|| Listener { path: filter.listener_path.clone(), metadata: filter.listener_metadata.clone() });
     if listener.as_ref().is_some_and(|l| l.path.is_empty()) {
         findings.invalid(pointer, "seccomp: SCMP_ACT_NOTIFY needs a listenerPath");
     }

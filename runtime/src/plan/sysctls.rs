@@ -52,7 +52,9 @@ fn normalise(key: &str) -> Option<String> {
     }
     let slashes = key.find('/').is_some_and(|s| key.find('.').is_none_or(|d| s < d));
     let parts: Vec<&str> = if slashes { key.split('/').collect() } else { key.split('.').collect() };
-    if parts.iter().any(|p| p.is_empty() || *p == "..") || (!slashes && key.contains('/')) || (slashes && key.contains('.'))
+    if parts.iter().any(|p| p.is_empty() || *p == "..")
+        || (!slashes && key.contains('/'))
+        || (slashes && key.contains('.'))
     {
         return None;
     }
@@ -61,7 +63,12 @@ fn normalise(key: &str) -> Option<String> {
 
 fn refuse(name: &str, namespaces: &Namespaces) -> Option<String> {
     let need = |kind: NamespaceKind, private: bool| {
-        (!private).then(|| format!("is not in a separate kernel namespace (the container shares the host's {} namespace)", kind.spec_name()))
+        (!private).then(|| {
+            format!(
+                "is not in a separate kernel namespace (the container shares the host's {} namespace)",
+                kind.spec_name()
+            )
+        })
     };
     if IPC.contains(&name) || name.starts_with("fs.mqueue.") {
         return need(NamespaceKind::Ipc, namespaces.is_private(NamespaceKind::Ipc));
@@ -97,7 +104,8 @@ mod tests {
 
     #[test]
     fn names_that_lead_elsewhere_are_refused() {
-        for name in ["net.ipv4/../../kernel/core_pattern", "net/../kernel.panic", "net..x", "/net", "net.ipv4.+kernel"] {
+        for name in ["net.ipv4/../../kernel/core_pattern", "net/../kernel.panic", "net..x", "/net", "net.ipv4.+kernel"]
+        {
             assert!(build_one(name, vec![NamespaceKind::Network]).1.contains("not a valid name"), "{name}");
         }
     }

@@ -260,17 +260,8 @@ impl<'d> Writer<'d> {
     }
 
     fn mount(&mut self, op: &Op) -> Record {
-        let Op::Mount {
-            fstype,
-            destination,
-            options,
-            attributes,
-            at,
-            is_dev,
-            copy_up,
-            inherit_mode,
-            legacy_flags,
-        } = op
+        let Op::Mount { fstype, destination, options, attributes, at, is_dev, copy_up, inherit_mode, legacy_flags } =
+            op
         else {
             return none();
         };
@@ -363,7 +354,9 @@ mod tests {
 
     #[test]
     fn lists_end_with_zero_and_know_their_length() {
-        let bytes = encode(&[Op::Execute { args: vec!["a".into(), "bc".into()], env: vec![] }], &Descriptors::default()).unwrap();
+        let bytes =
+            encode(&[Op::Execute { args: vec!["a".into(), "bc".into()], env: vec![] }], &Descriptors::default())
+                .unwrap();
         let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
         let t = u32::from_ne_bytes(bytes[format::RECORDS + 28..format::RECORDS + 32].try_into().unwrap()) as usize;
         assert_eq!(word(t - 8), 2);

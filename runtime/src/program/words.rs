@@ -222,9 +222,7 @@ fn hint(op: &Op, report: &Report) -> Option<String> {
             format!("raising {name} above the caller's hard limit takes CAP_SYS_RESOURCE")
         }
         (Op::Terminal { .. }, Errno::NOENT) => "a terminal needs a devpts mounted at /dev/pts".into(),
-        (Op::Execute { .. }, Errno::NOENT) => {
-            "the interpreter that the file names is missing in the container".into()
-        }
+        (Op::Execute { .. }, Errno::NOENT) => "the interpreter that the file names is missing in the container".into(),
         (Op::Sysctl { name, .. }, Errno::NOENT) => format!("this kernel has no parameter {name}"),
         (Op::Mount { fstype, .. }, Errno::NODEV) => format!("this kernel has no filesystem {fstype}"),
         (Op::Mount { .. }, Errno::INVAL) if report.detail > 0 => {

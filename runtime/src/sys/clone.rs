@@ -76,8 +76,7 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, Errno> {
     let effective = spawn.effective & !DAC_OVERRIDE_AND_READ_SEARCH;
     let header: [u32; 2] = [0x2008_0522, 0];
     let permitted = spawn.permitted;
-    let sets: [u32; 6] =
-        [effective as u32, permitted as u32, 0, (effective >> 32) as u32, (permitted >> 32) as u32, 0];
+    let sets: [u32; 6] = [effective as u32, permitted as u32, 0, (effective >> 32) as u32, (permitted >> 32) as u32, 0];
     let argv = [c"casemate-init".as_ptr(), spawn.argument.as_ptr(), std::ptr::null()];
     let envp = [std::ptr::null::<libc::c_char>()];
     // SAFETY: args and what it points to live across the call. Without CLONE_VM the child has its own copy of memory;

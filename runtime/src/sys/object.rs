@@ -24,14 +24,7 @@ impl Shared {
     pub fn map(object: &OwnedFd) -> Result<Shared, Errno> {
         // SAFETY: a new mapping at an address of the kernel's choice; it is unmapped in Drop only.
         let at = unsafe {
-            mmap(
-                std::ptr::null_mut(),
-                LENGTH,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                object.as_fd(),
-                0,
-            )?
+            mmap(std::ptr::null_mut(), LENGTH, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, object.as_fd(), 0)?
         };
         NonNull::new(at.cast()).map(|at| Shared { at }).ok_or(Errno::FAULT)
     }
@@ -72,6 +65,6 @@ impl Drop for Shared {
     fn drop(&mut self) {
         // SAFETY: mapped in `map` with this length; no reference into it outlives self.
         // Failing is right: the arguments are those of a mapping of ours, and the process ends soon.
-        let _ = unsafe { munmap(self.at.as_ptr().cast(), LENGTH) };
+        let _gone = unsafe { munmap(self.at.as_ptr().cast(), LENGTH) };
     }
 }
