@@ -316,7 +316,7 @@ impl Container<'_> {
 }
 
 /// Fails unless both are equal, and says which thing it is.
-pub fn same<T: PartialEq + std::fmt::Debug>(what: &str, seen: T, wanted: T) -> Result<()> {
+pub fn same<A: PartialEq<B> + std::fmt::Debug, B: std::fmt::Debug>(what: &str, seen: A, wanted: B) -> Result<()> {
     if seen != wanted {
         bail!("{what}: {seen:?} instead of {wanted:?}");
     }

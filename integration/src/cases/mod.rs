@@ -1,6 +1,8 @@
 //! The cases, one file per behaviour, and the loop that runs them.
 
+mod commands;
 mod exec;
+mod freeze;
 mod lifecycle;
 mod run;
 
@@ -17,7 +19,7 @@ use std::time::Instant;
 
 /// Every case, in the order they run.
 pub fn all() -> Vec<Case> {
-    [lifecycle::all, run::all, exec::all].iter().flat_map(|list| list()).collect()
+    [lifecycle::all, run::all, exec::all, freeze::all, commands::all].iter().flat_map(|list| list()).collect()
 }
 
 /// Runs the selected cases against one runtime.
