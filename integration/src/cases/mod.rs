@@ -1,9 +1,13 @@
 //! The cases, one file per behaviour, and the loop that runs them.
 
 mod commands;
+mod devices;
 mod exec;
 mod freeze;
+mod identity;
 mod lifecycle;
+mod mounts;
+mod paths;
 mod run;
 
 use crate::case::{Case, Ground, select};
@@ -19,7 +23,7 @@ use std::time::Instant;
 
 /// Every case, in the order they run.
 pub fn all() -> Vec<Case> {
-    [lifecycle::all, run::all, exec::all, freeze::all, commands::all].iter().flat_map(|list| list()).collect()
+    [lifecycle::all, run::all, exec::all, freeze::all, commands::all, mounts::all, paths::all, devices::all, identity::all].iter().flat_map(|list| list()).collect()
 }
 
 /// Runs the selected cases against one runtime.
