@@ -1,14 +1,20 @@
 //! The cases, one file per behaviour, and the loop that runs them.
 
+mod cgroups;
 mod commands;
+mod descriptors;
 mod devices;
 mod exec;
 mod freeze;
+mod hooks;
 mod identity;
 mod lifecycle;
 mod mounts;
+mod namespaces;
 mod paths;
 mod run;
+mod seccomp;
+mod terminal;
 
 use crate::case::{Case, Ground, select};
 use crate::host::Host;
@@ -23,7 +29,7 @@ use std::time::Instant;
 
 /// Every case, in the order they run.
 pub fn all() -> Vec<Case> {
-    [lifecycle::all, run::all, exec::all, freeze::all, commands::all, mounts::all, paths::all, devices::all, identity::all].iter().flat_map(|list| list()).collect()
+    [lifecycle::all, run::all, exec::all, freeze::all, commands::all, mounts::all, paths::all, devices::all, identity::all, namespaces::all, descriptors::all, terminal::all, hooks::all, cgroups::all, seccomp::all].iter().flat_map(|list| list()).collect()
 }
 
 /// Runs the selected cases against one runtime.
