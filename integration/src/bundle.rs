@@ -176,15 +176,16 @@ pub fn make_rootfs(rootfs: &Path) -> Result<()> {
     ensure!(probe.is_file(), "no \"{}\": build the whole package, `cargo build -p integration`", probe.display());
     std::fs::copy(probe, rootfs.join("bin/probe")).context("copy the probe")?;
     std::fs::write(rootfs.join(".probe"), "the probe acts only beside this file\n")?;
-    std::fs::write(rootfs.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n")?;
+    std::fs::write(
+        rootfs.join("etc/passwd"),
+        "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n",
+    )?;
     std::fs::write(rootfs.join("etc/group"), "root:x:0:\nalice:x:1000:\nextra:x:2000:alice\n")?;
     Ok(())
 }
 
 fn default_spec(cgroups_path: &str) -> Value {
-    let mount = |destination: &str, kind: &str, options: &[&str]| {
-        json!({"destination": destination, "type": kind, "source": kind, "options": options})
-    };
+    let mount = |destination: &str, kind: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": kind, "options": options});
     json!({
         "ociVersion": "1.0.2",
         "process": {

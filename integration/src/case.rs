@@ -57,7 +57,9 @@ impl Case {
     /// The key and the words of the reason not to run this case here.
     pub fn skip(&self, runtime: &Runtime, host: &Host) -> Option<(&'static str, String)> {
         self.marks.iter().find_map(|mark| match mark {
-            Mark::Differs(what) if runtime.kind == Kind::Other => Some(("other-runtime", format!("differs on runc: {what}"))),
+            Mark::Differs(what) if runtime.kind == Kind::Other => {
+                Some(("other-runtime", format!("differs on runc: {what}")))
+            }
             Mark::CasemateOnly(what) if runtime.kind == Kind::Other => {
                 Some(("other-runtime", format!("casemate only: {what}")))
             }

@@ -190,7 +190,12 @@ pub fn mounts(pid: impl std::fmt::Display) -> Result<Vec<Mount>> {
 
 /// The topmost mount at `point`.
 pub fn mount_at(mounts: &[Mount], point: &str) -> Result<Mount> {
-    mounts.iter().rev().find(|mount| mount.point == point).cloned().with_context(|| format!("nothing is mounted at {point}"))
+    mounts
+        .iter()
+        .rev()
+        .find(|mount| mount.point == point)
+        .cloned()
+        .with_context(|| format!("nothing is mounted at {point}"))
 }
 
 fn parse_mount(line: &str) -> Option<Mount> {

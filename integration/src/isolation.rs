@@ -58,7 +58,10 @@ pub fn reap(arguments: &[String]) -> Result<ExitCode> {
 
 /// The directory of the private tmpfs; everything the suite writes is below it and vanishes with the namespace.
 pub fn ground() -> Result<PathBuf> {
-    std::env::var_os(GROUND).map(PathBuf::from).filter(|path| Path::is_absolute(path)).context("not in private namespaces")
+    std::env::var_os(GROUND)
+        .map(PathBuf::from)
+        .filter(|path| Path::is_absolute(path))
+        .context("not in private namespaces")
 }
 
 fn exit_code(status: ExitStatus) -> ExitCode {

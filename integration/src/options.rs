@@ -79,7 +79,8 @@ pub fn parse(arguments: &[String]) -> Result<Command> {
             Some((flag, value)) if flag.starts_with("--") => (flag, Some(value.to_owned())),
             _ => (argument.as_str(), None),
         };
-        let mut value = || inline.clone().or_else(|| left.next().cloned()).with_context(|| format!("{flag} wants a value"));
+        let mut value =
+            || inline.clone().or_else(|| left.next().cloned()).with_context(|| format!("{flag} wants a value"));
         match (word, flag) {
             (_, "--help" | "-h") => return Ok(Command::Help),
             ("suite" | "engines", "--runtime") => runtime = Some(PathBuf::from(value()?)),
@@ -98,7 +99,8 @@ pub fn parse(arguments: &[String]) -> Result<Command> {
                 options.1 = Some(engine);
             }
             ("bench", "--rounds") => {
-                bench.rounds = value()?.parse().ok().filter(|n| (1..=1000).contains(n)).context("--rounds is 1 to 1000")?;
+                bench.rounds =
+                    value()?.parse().ok().filter(|n| (1..=1000).contains(n)).context("--rounds is 1 to 1000")?;
             }
             ("bench", "--profile") => bench.profile = Some(value()?.into()),
             ("bench", path) if !path.starts_with('-') => bench.runtimes.push(path.into()),

@@ -37,7 +37,16 @@ impl Report {
         if format == Format::Tap {
             println!("TAP version 13\n1..{total}");
         }
-        Self { format, total, done: 0, passed: 0, failed: Vec::new(), skipped: 0, unexpected: BTreeSet::new(), expected }
+        Self {
+            format,
+            total,
+            done: 0,
+            passed: 0,
+            failed: Vec::new(),
+            skipped: 0,
+            unexpected: BTreeSet::new(),
+            expected,
+        }
     }
 
     /// Prints one outcome.
@@ -95,7 +104,8 @@ fn parse_expected_skips(text: &str) -> Result<BTreeSet<String>> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|line| {
-            let (key, why) = line.split_once(": ").with_context(|| format!("expected-skips.txt: no reason in \"{line}\""))?;
+            let (key, why) =
+                line.split_once(": ").with_context(|| format!("expected-skips.txt: no reason in \"{line}\""))?;
             anyhow::ensure!(!why.trim().is_empty(), "expected-skips.txt: no reason for \"{key}\"");
             Ok(key.to_owned())
         })

@@ -47,7 +47,8 @@ pub fn resolve(path: &Path) -> Result<PathBuf> {
         return path.canonicalize().with_context(|| format!("runtime \"{}\"", path.display()));
     }
     let places = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&places).chain(["/usr/sbin".into()]).map(|dir| dir.join(path)).find(|p| p.is_file());
+    let found =
+        std::env::split_paths(&places).chain(["/usr/sbin".into()]).map(|dir| dir.join(path)).find(|p| p.is_file());
     match found {
         Some(found) => Ok(found),
         None => bail!("runtime \"{}\" is not in $PATH", path.display()),

@@ -109,7 +109,8 @@ fn directory(path: &str) -> Value {
         let (major, minor) = (rustix::fs::major(data.rdev()), rustix::fs::minor(data.rdev()));
         let mode = format!("{:o}", data.permissions().mode() & 0o7777);
         let owner = format!("{}:{}", data.uid(), data.gid());
-        let value = json!({"type": kind, "mode": mode, "device": format!("{major}:{minor}"), "target": target, "owner": owner});
+        let value =
+            json!({"type": kind, "mode": mode, "device": format!("{major}:{minor}"), "target": target, "owner": owner});
         found.insert(entry.file_name().to_string_lossy().into_owned(), value);
     }
     Value::Object(found)
@@ -144,7 +145,8 @@ fn attempt(what: &[&str]) -> ExitCode {
         ["write", path] => rustix::fs::open(*path, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).map(drop),
         ["read", path] => read_byte(path),
         ["mkdir", path] => rustix::fs::mkdir(*path, Mode::RWXU),
-        ["sysinfo"] => raw(libc::SYS_sysinfo, [0; 3]).or_else(|errno| if errno == rustix::io::Errno::FAULT { Ok(()) } else { Err(errno) }),
+        ["sysinfo"] => raw(libc::SYS_sysinfo, [0; 3])
+            .or_else(|errno| if errno == rustix::io::Errno::FAULT { Ok(()) } else { Err(errno) }),
         ["personality", value] => raw(libc::SYS_personality, [value.parse().unwrap_or(0), 0, 0]),
         ["unknown-syscall"] => raw(600, [0; 3]),
         ["io_uring"] => raw(libc::SYS_io_uring_setup, [0; 3]),

@@ -97,18 +97,30 @@ fn without_a_cgroups_path_the_id_is_used(g: &Ground) -> Result<()> {
 
 fn memory_limits_are_set(g: &Ground) -> Result<()> {
     let c = g.sleeping(&with(g, json!({"memory": {"limit": 67108864, "reservation": 33554432, "swappiness": 7}}))?)?;
-    limits(&c, &[("memory", "memory.limit_in_bytes", "67108864"), ("memory", "memory.soft_limit_in_bytes", "33554432"),
-        ("memory", "memory.swappiness", "7")])
+    limits(
+        &c,
+        &[
+            ("memory", "memory.limit_in_bytes", "67108864"),
+            ("memory", "memory.soft_limit_in_bytes", "33554432"),
+            ("memory", "memory.swappiness", "7"),
+        ],
+    )
 }
 
 fn memory_and_swap_limits_are_set(g: &Ground) -> Result<()> {
     let c = g.sleeping(&with(g, json!({"memory": {"limit": 67108864, "swap": 134217728}}))?)?;
-    limits(&c, &[("memory", "memory.limit_in_bytes", "67108864"), ("memory", "memory.memsw.limit_in_bytes", "134217728")])
+    limits(
+        &c,
+        &[("memory", "memory.limit_in_bytes", "67108864"), ("memory", "memory.memsw.limit_in_bytes", "134217728")],
+    )
 }
 
 fn cpu_limits_are_set(g: &Ground) -> Result<()> {
     let c = g.sleeping(&with(g, json!({"cpu": {"shares": 512, "quota": 50000, "period": 100000}}))?)?;
-    limits(&c, &[("cpu", "cpu.shares", "512"), ("cpu", "cpu.cfs_quota_us", "50000"), ("cpu", "cpu.cfs_period_us", "100000")])
+    limits(
+        &c,
+        &[("cpu", "cpu.shares", "512"), ("cpu", "cpu.cfs_quota_us", "50000"), ("cpu", "cpu.cfs_period_us", "100000")],
+    )
 }
 
 fn cpuset_is_set(g: &Ground) -> Result<()> {
@@ -200,17 +212,39 @@ fn a_cgroups_path_with_dots_stays_inside(g: &Ground) -> Result<()> {
 
 fn update_changes_limits_by_flags(g: &Ground) -> Result<()> {
     let c = g.sleeping(&g.bundle()?)?;
-    c.call("update", &["--memory", "67108864", "--memory-reservation=33554432", "--pids-limit", "33", "--cpu-share", "200",
-        "--cpu-period", "200000", "--cpu-quota", "40000", "--cpuset-cpus", "0", "--cpuset-mems", "0"])?.success()?;
-    limits(&c, &[
-        ("memory", "memory.limit_in_bytes", "67108864"),
-        ("memory", "memory.soft_limit_in_bytes", "33554432"),
-        ("pids", "pids.max", "33"),
-        ("cpu", "cpu.shares", "200"),
-        ("cpu", "cpu.cfs_period_us", "200000"),
-        ("cpu", "cpu.cfs_quota_us", "40000"),
-        ("cpuset", "cpuset.cpus", "0"),
-    ])
+    c.call(
+        "update",
+        &[
+            "--memory",
+            "67108864",
+            "--memory-reservation=33554432",
+            "--pids-limit",
+            "33",
+            "--cpu-share",
+            "200",
+            "--cpu-period",
+            "200000",
+            "--cpu-quota",
+            "40000",
+            "--cpuset-cpus",
+            "0",
+            "--cpuset-mems",
+            "0",
+        ],
+    )?
+    .success()?;
+    limits(
+        &c,
+        &[
+            ("memory", "memory.limit_in_bytes", "67108864"),
+            ("memory", "memory.soft_limit_in_bytes", "33554432"),
+            ("pids", "pids.max", "33"),
+            ("cpu", "cpu.shares", "200"),
+            ("cpu", "cpu.cfs_period_us", "200000"),
+            ("cpu", "cpu.cfs_quota_us", "40000"),
+            ("cpuset", "cpuset.cpus", "0"),
+        ],
+    )
 }
 
 fn update_understands_units(g: &Ground) -> Result<()> {
@@ -250,8 +284,15 @@ fn update_as_docker_sends_it_is_applied(g: &Ground) -> Result<()> {
     let sent = json!({"memory": {"limit": 100663296, "reservation": 0, "kernel": 0}, "cpu": {"shares": 0, "quota": 70000,
         "period": 100000}, "pids": {"limit": 55}, "blockIO": {"weight": 0}});
     update(&c, &sent)?.success()?;
-    limits(&c, &[("memory", "memory.limit_in_bytes", "100663296"), ("cpu", "cpu.cfs_quota_us", "70000"),
-        ("cpu", "cpu.shares", "1024"), ("pids", "pids.max", "55")])
+    limits(
+        &c,
+        &[
+            ("memory", "memory.limit_in_bytes", "100663296"),
+            ("cpu", "cpu.cfs_quota_us", "70000"),
+            ("cpu", "cpu.shares", "1024"),
+            ("pids", "pids.max", "55"),
+        ],
+    )
 }
 
 fn update_from_a_file_is_applied(g: &Ground) -> Result<()> {

@@ -90,7 +90,12 @@ fn both_forms_of_a_flag_and_one_dash_are_accepted(g: &Ground) -> Result<()> {
 
 fn a_repeated_global_flag_is_accepted(g: &Ground) -> Result<()> {
     let mut command = std::process::Command::new(&g.runtime.path);
-    command.arg("--root=/nosuch").arg(format!("--root={}", g.root.display())).args(["--log-format", "json", "state", "x"]);
+    command.arg("--root=/nosuch").arg(format!("--root={}", g.root.display())).args([
+        "--log-format",
+        "json",
+        "state",
+        "x",
+    ]);
     g.recorder.run(command)?.refused("does not exist").map(drop)
 }
 
@@ -234,7 +239,11 @@ fn events_stats_prints_one_object(g: &Ground) -> Result<()> {
     same("type", stats["type"].as_str(), Some("stats"))?;
     same("id", stats["id"].as_str(), Some(c.id.as_str()))?;
     same("pids", stats["data"]["pids"]["current"].as_u64(), Some(1))?;
-    ensure!(stats["data"]["memory"]["usage"]["usage"].as_u64().is_some_and(|n| n > 0), "memory {}", stats["data"]["memory"]);
+    ensure!(
+        stats["data"]["memory"]["usage"]["usage"].as_u64().is_some_and(|n| n > 0),
+        "memory {}",
+        stats["data"]["memory"]
+    );
     ensure!(stats["data"]["cpu"]["usage"]["total"].is_u64(), "cpu {}", stats["data"]["cpu"]);
     Ok(())
 }
@@ -311,7 +320,9 @@ fn an_empty_xdg_runtime_dir_changes_nothing(g: &Ground) -> Result<()> {
 fn an_empty_environment_is_enough(g: &Ground) -> Result<()> {
     let mut bundle = g.bundle()?;
     let c = g.container(bundle.args(&["/bin/sleep", "1000"]));
-    for mut command in [c.create_command(&[])?, c.command("start", &[]), c.command("kill", &[]), c.command("delete", &["-f"])] {
+    for mut command in
+        [c.create_command(&[])?, c.command("start", &[]), c.command("kill", &[]), c.command("delete", &["-f"])]
+    {
         command.env_clear();
         g.recorder.run(command)?.success()?;
     }

@@ -36,30 +36,41 @@ fn dev_has_exactly_the_default_devices_and_links(g: &Ground) -> Result<()> {
         [("null", "1:3"), ("zero", "1:5"), ("full", "1:7"), ("random", "1:8"), ("urandom", "1:9"), ("tty", "5:0")]
     {
         let device = &dev[name];
-        let seen = (device["type"].as_str(), device["device"].as_str(), device["mode"].as_str(), device["owner"].as_str());
+        let seen =
+            (device["type"].as_str(), device["device"].as_str(), device["mode"].as_str(), device["owner"].as_str());
         same(name, seen, (Some("c"), Some(numbers), Some("666"), Some("0:0")))?;
     }
-    for (name, target) in [("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
-        ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx")]
-    {
+    for (name, target) in [
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+        ("ptmx", "pts/ptmx"),
+    ] {
         same(name, (dev[name]["type"].as_str(), dev[name]["target"].as_str()), (Some("l"), Some(target)))?;
     }
-    let allowed = ["null", "zero", "full", "random", "urandom", "tty", "fd", "stdin", "stdout", "stderr", "ptmx", "pts",
-        "shm", "mqueue", "core", "console"];
-    let extra: Vec<&String> = dev.as_object().context("dev")?.keys().filter(|n| !allowed.contains(&n.as_str())).collect();
+    let allowed = [
+        "null", "zero", "full", "random", "urandom", "tty", "fd", "stdin", "stdout", "stderr", "ptmx", "pts", "shm",
+        "mqueue", "core", "console",
+    ];
+    let extra: Vec<&String> =
+        dev.as_object().context("dev")?.keys().filter(|n| !allowed.contains(&n.as_str())).collect();
     ensure!(extra.is_empty(), "also in /dev: {extra:?}");
     Ok(())
 }
 
 fn default_devices_work(g: &Ground) -> Result<()> {
     let mut bundle = g.bundle()?;
-    bundle.sh("echo x > /dev/null && head -c 4 /dev/zero | wc -c && head -c 3 /dev/urandom | wc -c && ! echo x > /dev/full");
+    bundle.sh(
+        "echo x > /dev/null && head -c 4 /dev/zero | wc -c && head -c 3 /dev/urandom | wc -c && ! echo x > /dev/full",
+    );
     same("output", g.run(&bundle)?.success()?.stdout.as_str(), "4\n3\n")
 }
 
 fn a_configured_device_is_made_with_its_mode_and_owner(g: &Ground) -> Result<()> {
     let mut bundle = g.bundle()?;
-    let device = json!({"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 0o640, "uid": 7, "gid": 8});
+    let device =
+        json!({"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 0o640, "uid": 7, "gid": 8});
     bundle.push("/linux/devices", device);
     let seen = &g.probe(&bundle)?["dev"]["fuse"];
     let seen = (seen["type"].as_str(), seen["device"].as_str(), seen["mode"].as_str(), seen["owner"].as_str());
@@ -74,14 +85,16 @@ fn a_fifo_is_made(g: &Ground) -> Result<()> {
 
 fn a_device_outside_of_dev_is_made(g: &Ground) -> Result<()> {
     let mut bundle = g.bundle()?;
-    let device = json!({"path": "/tmp/zero", "type": "c", "major": 1, "minor": 5, "fileMode": 0o666, "uid": 0, "gid": 0});
+    let device =
+        json!({"path": "/tmp/zero", "type": "c", "major": 1, "minor": 5, "fileMode": 0o666, "uid": 0, "gid": 0});
     bundle.push("/linux/devices", device).sh("head -c 4 /tmp/zero | wc -c");
     same("bytes", g.run(&bundle)?.success()?.stdout.trim(), "4")
 }
 
 fn devices_are_made_below_new_directories(g: &Ground) -> Result<()> {
     let mut bundle = g.bundle()?;
-    let device = json!({"path": "/dev/a/b/zero", "type": "c", "major": 1, "minor": 5, "fileMode": 0o666, "uid": 0, "gid": 0});
+    let device =
+        json!({"path": "/dev/a/b/zero", "type": "c", "major": 1, "minor": 5, "fileMode": 0o666, "uid": 0, "gid": 0});
     bundle.push("/linux/devices", device).sh("head -c 4 /dev/a/b/zero | wc -c");
     same("bytes", g.run(&bundle)?.success()?.stdout.trim(), "4")
 }

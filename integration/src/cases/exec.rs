@@ -246,7 +246,8 @@ fn exec_streams_are_the_callers(g: &Ground) -> Result<()> {
 
 fn exec_passes_only_the_preserved_descriptors(g: &Ground) -> Result<()> {
     let c = g.sleeping(&g.bundle()?)?;
-    let script = format!("echo one > $OUT/one; exec $R exec --preserve-fds 1 {} /bin/probe 3< $OUT/one 4< $OUT/one", c.id);
+    let script =
+        format!("echo one > $OUT/one; exec $R exec --preserve-fds 1 {} /bin/probe 3< $OUT/one 4< $OUT/one", c.id);
     let seen = g.shell(&script)?.success()?.json()?;
     let numbers: Vec<&String> = seen["descriptors"].as_object().context("descriptors")?.keys().collect();
     same("descriptors", numbers, vec!["0", "1", "2", "3"])

@@ -23,7 +23,9 @@ crate::cases! {
 
 fn ticking<'a>(g: &'a Ground) -> Result<crate::case::Container<'a>> {
     let mut bundle = g.bundle()?;
-    let c = g.container(bundle.sh("trap 'touch /term' TERM; n=0; while :; do n=$((n+1)); echo $n > /tick; sleep 0.01; done"));
+    let c = g.container(
+        bundle.sh("trap 'touch /term' TERM; n=0; while :; do n=$((n+1)); echo $n > /tick; sleep 0.01; done"),
+    );
     c.create(&[])?.success()?;
     c.start()?.success()?;
     tick_moves(&c)?;

@@ -245,7 +245,12 @@ fn the_parent_death_signal_does_not_follow_the_caller(g: &Ground) -> Result<()> 
 
 fn the_session_keyring_is_the_containers_own(g: &Ground) -> Result<()> {
     let (one, two) = (g.probe(&g.bundle()?)?, g.probe(&g.bundle()?)?);
-    ensure!(one["keyring"]["id"].is_i64() && one["keyring"]["id"] != two["keyring"]["id"], "{} {}", one["keyring"], two["keyring"]);
+    ensure!(
+        one["keyring"]["id"].is_i64() && one["keyring"]["id"] != two["keyring"]["id"],
+        "{} {}",
+        one["keyring"],
+        two["keyring"]
+    );
     Ok(())
 }
 
@@ -283,11 +288,26 @@ fn scheduler_and_io_priority_are_applied(g: &Ground) -> Result<()> {
 
 fn init_and_exec_are_alike(g: &Ground) -> Result<()> {
     let mut bundle = g.bundle()?;
-    bundle.set("/process/noNewPrivileges", json!(true)).set("/process/user", json!({"uid": 1000, "gid": 1000, "additionalGids": [5]}));
+    bundle
+        .set("/process/noNewPrivileges", json!(true))
+        .set("/process/user", json!({"uid": 1000, "gid": 1000, "additionalGids": [5]}));
     bundle.set("/process/capabilities", capabilities(&DEFAULT_CAPABILITIES));
     let init = g.probe(&bundle)?;
     let exec = g.sleeping(&bundle)?.exec_probe(&[])?;
-    let fields = ["Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "SigBlk", "Umask"];
+    let fields = [
+        "Uid",
+        "Gid",
+        "Groups",
+        "CapInh",
+        "CapPrm",
+        "CapEff",
+        "CapBnd",
+        "CapAmb",
+        "NoNewPrivs",
+        "Seccomp",
+        "SigBlk",
+        "Umask",
+    ];
     for name in fields {
         same(name, &init["status"][name], &exec["status"][name])?;
     }

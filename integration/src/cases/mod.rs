@@ -1,7 +1,9 @@
 //! The cases, one file per behaviour, and the loop that runs them.
 
+mod bad_input;
 mod cgroups;
 mod commands;
+mod crash;
 mod descriptors;
 mod devices;
 mod exec;
@@ -29,7 +31,28 @@ use std::time::Instant;
 
 /// Every case, in the order they run.
 pub fn all() -> Vec<Case> {
-    [lifecycle::all, run::all, exec::all, freeze::all, commands::all, mounts::all, paths::all, devices::all, identity::all, namespaces::all, descriptors::all, terminal::all, hooks::all, cgroups::all, seccomp::all].iter().flat_map(|list| list()).collect()
+    [
+        lifecycle::all,
+        run::all,
+        exec::all,
+        freeze::all,
+        commands::all,
+        mounts::all,
+        paths::all,
+        devices::all,
+        identity::all,
+        namespaces::all,
+        descriptors::all,
+        terminal::all,
+        hooks::all,
+        cgroups::all,
+        seccomp::all,
+        bad_input::all,
+        crash::all,
+    ]
+    .iter()
+    .flat_map(|list| list())
+    .collect()
 }
 
 /// Runs the selected cases against one runtime.

@@ -224,7 +224,9 @@ fn rro_is_recursive_and_ro_is_not(g: &Ground) -> Result<()> {
 
 fn recursive_options_apply_to_submounts(g: &Ground) -> Result<()> {
     with_submount_do(g, |dir| {
-        for (option, flag) in [("rnosuid", "nosuid"), ("rnodev", "nodev"), ("rnoexec", "noexec"), ("rnoatime", "noatime")] {
+        for (option, flag) in
+            [("rnosuid", "nosuid"), ("rnodev", "nodev"), ("rnoexec", "noexec"), ("rnoatime", "noatime")]
+        {
             let mut bundle = g.bundle()?;
             bundle.bind(&dir, "/mnt", &["rbind", option]);
             let table = table(g, &bundle)?;
@@ -238,7 +240,12 @@ fn recursive_options_apply_to_submounts(g: &Ground) -> Result<()> {
 
 fn mounts_are_made_in_order(g: &Ground) -> Result<()> {
     let mut bundle = g.bundle()?;
-    bundle.mount("/mnt", "tmpfs", "first", &[]).bind(&source(g)?, "/mnt/deep", &["bind"]).mount("/mnt", "tmpfs", "last", &[]);
+    bundle.mount("/mnt", "tmpfs", "first", &[]).bind(&source(g)?, "/mnt/deep", &["bind"]).mount(
+        "/mnt",
+        "tmpfs",
+        "last",
+        &[],
+    );
     bundle.sh("ls /mnt");
     same("the last mount covers the others", g.run(&bundle)?.success()?.stdout.as_str(), "")
 }
@@ -277,7 +284,12 @@ fn nothing_in_a_container_is_shared_by_default(g: &Ground) -> Result<()> {
     let mut bundle = g.bundle()?;
     bundle.bind(&source(g)?, "/mnt", &["rbind", "rprivate"]).set("/linux/rootfsPropagation", json!("rprivate"));
     for mount in table(g, &bundle)? {
-        ensure!(mount.propagation.iter().all(|tag| tag == "-" || tag.is_empty()), "{}: {:?}", mount.point, mount.propagation);
+        ensure!(
+            mount.propagation.iter().all(|tag| tag == "-" || tag.is_empty()),
+            "{}: {:?}",
+            mount.point,
+            mount.propagation
+        );
     }
     Ok(())
 }
@@ -464,7 +476,10 @@ fn the_hosts_root_is_not_mounted_inside(g: &Ground) -> Result<()> {
     ensure!(root.root.ends_with("/rootfs"), "the root of / is {}", root.root);
     same("mounts at /", table.iter().filter(|m| m.point == "/").count(), 1)?;
     let host = mount_at(&host::mounts("self")?, "/")?;
-    ensure!(table.iter().all(|m| (m.root.as_str(), &m.kind) != ("/", &host.kind) || m.kind == "tmpfs"), "the host's root");
+    ensure!(
+        table.iter().all(|m| (m.root.as_str(), &m.kind) != ("/", &host.kind) || m.kind == "tmpfs"),
+        "the host's root"
+    );
     Ok(())
 }
 
@@ -480,7 +495,11 @@ fn a_symlinked_bind_source_is_followed(g: &Ground) -> Result<()> {
     let link = g.dir.join("link");
     symlink(source(g)?, &link)?;
     let mut bundle = g.bundle()?;
-    same("content", g.run(bundle.bind(&link, "/mnt", &["bind"]).sh("cat /mnt/file"))?.success()?.stdout.as_str(), "content\n")
+    same(
+        "content",
+        g.run(bundle.bind(&link, "/mnt", &["bind"]).sh("cat /mnt/file"))?.success()?.stdout.as_str(),
+        "content\n",
+    )
 }
 
 fn idmapped_mounts_shift_ids(g: &Ground) -> Result<()> {

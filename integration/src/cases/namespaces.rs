@@ -45,7 +45,10 @@ fn requested_namespaces_are_new_and_others_the_hosts(g: &Ground) -> Result<()> {
     bundle.push("/linux/namespaces", json!({"type": "cgroup"}));
     let pid = g.sleeping(&bundle)?.pid()?;
     for (_, name) in KINDS {
-        ensure!(host::link(pid, &format!("ns/{name}"))? != host::link("self", &format!("ns/{name}"))?, "{name} is the host's");
+        ensure!(
+            host::link(pid, &format!("ns/{name}"))? != host::link("self", &format!("ns/{name}"))?,
+            "{name} is the host's"
+        );
     }
     for name in ["user", "time"] {
         same(name, host::link(pid, &format!("ns/{name}"))?, host::link("self", &format!("ns/{name}"))?)?;
@@ -93,7 +96,10 @@ fn namespaces_are_joined_by_path(g: &Ground) -> Result<()> {
         same(name, host::link(joined, &format!("ns/{name}"))?, host::link(pid, &format!("ns/{name}"))?)?;
     }
     for name in ["pid", "mnt"] {
-        ensure!(host::link(joined, &format!("ns/{name}"))? != host::link(pid, &format!("ns/{name}"))?, "{name} is shared");
+        ensure!(
+            host::link(joined, &format!("ns/{name}"))? != host::link(pid, &format!("ns/{name}"))?,
+            "{name} is shared"
+        );
     }
     Ok(())
 }
@@ -174,9 +180,13 @@ fn sysctl(g: &Ground, key: &str, value: &str) -> Result<Bundle> {
 }
 
 fn sysctls_of_own_namespaces_are_set(g: &Ground) -> Result<()> {
-    for (key, value) in [("net.ipv4.ip_forward", "1"), ("kernel.shmmni", "1234"), ("fs.mqueue.queues_max", "77"),
-        ("kernel.msgmax", "4096"), ("net.ipv4.ip_unprivileged_port_start", "80")]
-    {
+    for (key, value) in [
+        ("net.ipv4.ip_forward", "1"),
+        ("kernel.shmmni", "1234"),
+        ("fs.mqueue.queues_max", "77"),
+        ("kernel.msgmax", "4096"),
+        ("net.ipv4.ip_unprivileged_port_start", "80"),
+    ] {
         same(key, g.run(&sysctl(g, key, value)?)?.success()?.stdout.trim(), value)?;
     }
     Ok(())
@@ -218,7 +228,11 @@ fn a_user_namespace_maps_ids(g: &Ground) -> Result<()> {
     let c = g.sleeping(&in_user_namespace(g)?)?;
     let pid = c.pid()?;
     same("uid outside", host::status(pid, "Uid")?, format!("{HOST_ID}\t{HOST_ID}\t{HOST_ID}\t{HOST_ID}"))?;
-    let map = |name: &str| Ok::<_, anyhow::Error>(host::read(format!("/proc/{pid}/{name}").as_ref())?.split_whitespace().collect::<Vec<_>>().join(" "));
+    let map = |name: &str| {
+        Ok::<_, anyhow::Error>(
+            host::read(format!("/proc/{pid}/{name}").as_ref())?.split_whitespace().collect::<Vec<_>>().join(" "),
+        )
+    };
     same("uid_map", map("uid_map")?, format!("0 {HOST_ID} 65536"))?;
     same("gid_map", map("gid_map")?, format!("0 {HOST_ID} 65536"))?;
     same("uid inside", c.exec_probe(&[])?["status"]["Uid"].as_str(), Some("0\t0\t0\t0"))

@@ -41,7 +41,9 @@ fn masked_directories_are_empty_and_read_only(g: &Ground) -> Result<()> {
     let mut bundle = g.bundle()?;
     std::fs::create_dir(bundle.rootfs().join("hidden"))?;
     std::fs::write(bundle.rootfs().join("hidden/file"), "")?;
-    bundle.push("/linux/maskedPaths", json!("/hidden")).sh("ls -A /hidden /sys/firmware | grep -v : ; ! touch /hidden/x");
+    bundle
+        .push("/linux/maskedPaths", json!("/hidden"))
+        .sh("ls -A /hidden /sys/firmware | grep -v : ; ! touch /hidden/x");
     same("content", g.run(&bundle)?.success()?.stdout.trim(), "")
 }
 
@@ -185,7 +187,8 @@ fn an_absolute_root_is_accepted(g: &Ground) -> Result<()> {
 fn the_programs_root_is_the_rootfs(g: &Ground) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
     let c = g.sleeping(&g.bundle()?)?;
-    let (seen, wanted) = (std::fs::metadata(format!("/proc/{}/root/", c.pid()?))?, std::fs::metadata(c.bundle.rootfs())?);
+    let (seen, wanted) =
+        (std::fs::metadata(format!("/proc/{}/root/", c.pid()?))?, std::fs::metadata(c.bundle.rootfs())?);
     same("inode of /", (seen.dev(), seen.ino()), (wanted.dev(), wanted.ino()))
 }
 

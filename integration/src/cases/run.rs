@@ -107,7 +107,10 @@ fn run_with_no_subreaper_is_accepted_with_one_or_two_dashes(g: &Ground) -> Resul
 
 fn run_of_a_missing_program_names_it(g: &Ground) -> Result<()> {
     let mut bundle = g.bundle()?;
-    g.run(bundle.args(&["nosuchcmd"]))?.refused("exec: \"nosuchcmd\": executable file not found in $PATH")?.exits(1).map(drop)
+    g.run(bundle.args(&["nosuchcmd"]))?
+        .refused("exec: \"nosuchcmd\": executable file not found in $PATH")?
+        .exits(1)
+        .map(drop)
 }
 
 fn run_of_a_missing_absolute_program_names_it(g: &Ground) -> Result<()> {

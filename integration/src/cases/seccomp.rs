@@ -66,7 +66,11 @@ fn a_profile_is_a_filter_of_init_and_exec(g: &Ground) -> Result<()> {
     same("mode of exec", c.exec_probe(&[])?["status"]["Seccomp"].as_str(), Some("2"))?;
     let filters = host::status(c.pid()?, "Seccomp_filters")?;
     ensure!(filters.parse::<u32>()? >= 1, "{filters} filters");
-    same("exec", c.exec(&[], &["/bin/probe", "try", "sysinfo"])?.success()?.stdout.trim(), "Operation not permitted (os error 1)")
+    same(
+        "exec",
+        c.exec(&[], &["/bin/probe", "try", "sysinfo"])?.success()?.stdout.trim(),
+        "Operation not permitted (os error 1)",
+    )
 }
 
 fn errno_is_returned(g: &Ground) -> Result<()> {
@@ -103,7 +107,11 @@ fn listed(errno: Option<u32>) -> Value {
 }
 
 fn the_default_errno_of_the_profile_is_used(g: &Ground) -> Result<()> {
-    same("denied", attempt(g, listed(Some(28)), &["personality", "0"])?.as_str(), "No space left on device (os error 28)")
+    same(
+        "denied",
+        attempt(g, listed(Some(28)), &["personality", "0"])?.as_str(),
+        "No space left on device (os error 28)",
+    )
 }
 
 fn an_allow_list_lets_a_program_run(g: &Ground) -> Result<()> {
@@ -174,7 +182,9 @@ fn a_profile_with_no_new_privs_is_applied(g: &Ground) -> Result<()> {
 
 fn a_profile_without_no_new_privs_works_for_an_unprivileged_user(g: &Ground) -> Result<()> {
     let mut bundle = with(g, allow_but(&json!([{"names": ["sysinfo"], "action": "SCMP_ACT_ERRNO"}])))?;
-    bundle.set("/process/user", json!({"uid": 1000, "gid": 1000})).set("/process/capabilities", crate::bundle::capabilities(&[]));
+    bundle
+        .set("/process/user", json!({"uid": 1000, "gid": 1000}))
+        .set("/process/capabilities", crate::bundle::capabilities(&[]));
     let seen = g.probe(&bundle)?;
     same("mode", seen["status"]["Seccomp"].as_str(), Some("2"))?;
     for set in ["CapPrm", "CapEff", "CapBnd"] {
@@ -201,7 +211,8 @@ fn flags_are_accepted(g: &Ground) -> Result<()> {
 
 fn refused(g: &Ground, pointer: &str, value: Value) -> Result<()> {
     let args = json!([{"index": 0, "value": 8, "op": "SCMP_CMP_EQ"}]);
-    let mut bundle = with(g, allow_but(&json!([{"names": ["personality"], "action": "SCMP_ACT_ERRNO", "args": args}])))?;
+    let mut bundle =
+        with(g, allow_but(&json!([{"names": ["personality"], "action": "SCMP_ACT_ERRNO", "args": args}])))?;
     g.run(&bundle)?.success()?;
     bundle.set(&format!("/linux/seccomp{pointer}"), value);
     let output = g.run(&bundle)?;

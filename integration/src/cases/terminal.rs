@@ -155,7 +155,8 @@ fn exec_with_a_terminal_uses_the_console_socket(g: &Ground) -> Result<()> {
 
 fn exec_tty_in_the_foreground_needs_a_terminal_of_the_caller(g: &Ground) -> Result<()> {
     let c = g.sleeping(&g.bundle()?)?;
-    let command = format!("{} --root {} exec -t {} /bin/sh -c 'tty; exit 6'", g.runtime.path.display(), g.root.display(), c.id);
+    let command =
+        format!("{} --root {} exec -t {} /bin/sh -c 'tty; exit 6'", g.runtime.path.display(), g.root.display(), c.id);
     // script(1) gives its child a terminal and hands on its exit code.
     let mut script = std::process::Command::new("script");
     script.args(["-qec", &command, "/dev/null"]).current_dir(&g.dir);

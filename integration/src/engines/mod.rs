@@ -2,4 +2,6 @@
 use crate::options::Options;
 use anyhow::Result;
 use std::process::ExitCode;
-pub fn run(_options: &Options) -> Result<ExitCode> { Ok(ExitCode::SUCCESS) }
+pub fn run(_options: &Options) -> Result<ExitCode> {
+    Ok(ExitCode::SUCCESS)
+}
