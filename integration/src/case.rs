@@ -217,7 +217,7 @@ impl Container<'_> {
         self.ground.command(&words)
     }
 
-    fn from_bundle(&self, command: &str, flags: &[&str]) -> Result<Command> {
+    fn with_bundle(&self, command: &str, flags: &[&str]) -> Result<Command> {
         self.bundle.write()?;
         let bundle = self.bundle.dir.to_string_lossy().into_owned();
         let mut words = vec!["--bundle", &bundle];
@@ -226,7 +226,7 @@ impl Container<'_> {
     }
 
     pub fn create(&self, flags: &[&str]) -> Result<Output> {
-        self.ground.recorder.run(self.from_bundle("create", flags)?)
+        self.ground.recorder.run(self.with_bundle("create", flags)?)
     }
 
     pub fn run(&self, flags: &[&str]) -> Result<Output> {
@@ -235,12 +235,12 @@ impl Container<'_> {
 
     /// Starts `run` and does not wait for it.
     pub fn run_in_background(&self, flags: &[&str]) -> Result<Running> {
-        self.ground.recorder.start(self.from_bundle("run", flags)?, None)
+        self.ground.recorder.start(self.with_bundle("run", flags)?, None)
     }
 
     /// `create` as a command, for a case that wants to change it or to kill it.
     pub fn create_command(&self, flags: &[&str]) -> Result<Command> {
-        self.from_bundle("create", flags)
+        self.with_bundle("create", flags)
     }
 
     pub fn start(&self) -> Result<Output> {

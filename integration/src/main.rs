@@ -5,6 +5,7 @@
 //!
 //! * `integration --runtime PATH`: the cases of [`cases`];
 //! * `integration engines --runtime PATH`: Docker, containerd and Podman on top of that runtime, see [`engines`];
+//! * `integration quickstart --runtime PATH`: one container, and what was applied, see [`quickstart`];
 //! * `integration bench PATH...`: several runtimes measured side by side, see [`bench`].
 //!
 //! Every command first moves itself into private namespaces ([`isolation`]), so that nothing a runtime does wrong
@@ -19,6 +20,7 @@ mod host;
 mod isolation;
 mod options;
 mod process;
+mod quickstart;
 mod report;
 mod runtime;
 
@@ -58,6 +60,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reap(arguments) => isolation::reap(&arguments),
         Command::Suite(options) => isolation::enter(isolation::Network::Shared, || cases::run(&options)),
         Command::Engines(options) => isolation::enter(isolation::Network::Private, || engines::run(&options)),
+        Command::Quickstart(options) => isolation::enter(isolation::Network::Shared, || quickstart::run(&options)),
         Command::Bench(options) => isolation::enter(isolation::Network::Shared, || bench::run(&options)),
     }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 pub const USAGE: &str = "\
 usage: integration --runtime PATH [--filter RE] [--list] [--format text|tap]
        integration engines --runtime PATH [--only docker|containerd|podman]
+       integration quickstart --runtime PATH [--rootfs DIR]
        integration bench [--rounds N] [--profile FILE] PATH...
 
   --runtime PATH   the runtime to look at; a path, or a name to be found in $PATH
@@ -15,6 +16,7 @@ usage: integration --runtime PATH [--filter RE] [--list] [--format text|tap]
   --list           print the names of the cases, run none
   --format FORMAT  text (one line per case) or tap (Test Anything Protocol)
   --only ENGINE    one engine instead of all three
+  --rootfs DIR     a root filesystem to look at instead of one of busybox
   --rounds N       measured rounds of each runtime, 1 to 1000 (default 20)
   --profile FILE   a runtime-spec seccomp object for the second half of the measurements
 
@@ -47,6 +49,13 @@ pub struct BenchOptions {
     pub profile: Option<PathBuf>,
 }
 
+/// What the first look is asked to do.
+#[derive(Debug)]
+pub struct QuickstartOptions {
+    pub runtime: PathBuf,
+    pub rootfs: Option<PathBuf>,
+}
+
 /// One parsed invocation.
 #[derive(Debug)]
 pub enum Command {
@@ -55,6 +64,7 @@ pub enum Command {
     Suite(Options),
     Engines(Options),
     Bench(BenchOptions),
+    Quickstart(QuickstartOptions),
     /// Internal: be pid 1 of the private namespace and run the rest of the arguments as the one child.
     Reap(Vec<String>),
 }
@@ -66,10 +76,10 @@ pub const REAP: &str = "reap-orphans-for";
 pub fn parse(arguments: &[String]) -> Result<Command> {
     let (word, rest) = match arguments.first().map(String::as_str) {
         Some(REAP) => return Ok(Command::Reap(arguments[1..].to_vec())),
-        Some(word @ ("engines" | "bench")) => (word, &arguments[1..]),
+        Some(word @ ("engines" | "bench" | "quickstart")) => (word, &arguments[1..]),
         _ => ("suite", arguments),
     };
-    let mut runtime = None;
+    let (mut runtime, mut rootfs) = (None, None);
     let mut options = (None, None, Format::Text);
     let mut bench = BenchOptions { runtimes: Vec::new(), rounds: 20, profile: None };
     let mut list = false;
@@ -83,7 +93,8 @@ pub fn parse(arguments: &[String]) -> Result<Command> {
             || inline.clone().or_else(|| left.next().cloned()).with_context(|| format!("{flag} wants a value"));
         match (word, flag) {
             (_, "--help" | "-h") => return Ok(Command::Help),
-            ("suite" | "engines", "--runtime") => runtime = Some(PathBuf::from(value()?)),
+            ("suite" | "engines" | "quickstart", "--runtime") => runtime = Some(PathBuf::from(value()?)),
+            ("quickstart", "--rootfs") => rootfs = Some(PathBuf::from(value()?)),
             ("suite", "--filter") => options.0 = Some(Regex::new(&value()?).context("--filter")?),
             ("suite", "--list") => list = true,
             ("suite", "--format") => {
@@ -115,7 +126,11 @@ pub fn parse(arguments: &[String]) -> Result<Command> {
     if list {
         return Ok(Command::List(Options { runtime: PathBuf::new(), filter, only, format }));
     }
-    let options = Options { runtime: runtime.ok_or_else(|| anyhow!("--runtime is missing"))?, filter, only, format };
+    let runtime = runtime.ok_or_else(|| anyhow!("--runtime is missing"))?;
+    if word == "quickstart" {
+        return Ok(Command::Quickstart(QuickstartOptions { runtime, rootfs }));
+    }
+    let options = Options { runtime, filter, only, format };
     Ok(if word == "engines" { Command::Engines(options) } else { Command::Suite(options) })
 }
 

@@ -28,7 +28,8 @@ pub struct Contender {
     /// Its `--root`.
     pub root: PathBuf,
     pub version: String,
-    /// Where `time` of busybox writes when memory is measured, see [`Contender::weigh`].
+    /// Which program measures memory, and where it writes the result, see [`Contender::weigh`].
+    probe: PathBuf,
     scales: PathBuf,
     weighing: Cell<bool>,
     jobs: Sender<Job>,
@@ -49,15 +50,15 @@ impl Contender {
         });
         is_ready.recv().context("the contender's thread ended")??;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let scales = root.with_extension("time");
-        Ok(Self { name, path, root, version, scales, weighing: Cell::new(false), jobs })
+        let (probe, scales) = (std::env::current_exe()?.with_file_name("probe"), root.with_extension("peak"));
+        Ok(Self { name, path, root, version, probe, scales, weighing: Cell::new(false), jobs })
     }
 
     /// The runtime's command with its root.
     fn command(&self, args: &[&str]) -> Command {
         let mut command = if self.weighing.get() {
-            let mut scales = Command::new("/bin/busybox");
-            scales.args(["time", "-v", "-o"]).arg(&self.scales).arg(&self.path);
+            let mut scales = Command::new(&self.probe);
+            scales.arg("weigh").arg(&self.scales).arg(&self.path);
             scales
         } else {
             Command::new(&self.path)
@@ -68,7 +69,7 @@ impl Contender {
     }
 
     /// Measures memory instead of time from here on. A process begins with the resident set of the one it was forked
-    /// from, and the kernel counts that into its peak: this program is larger than some runtimes, busybox is not.
+    /// from, and the kernel counts that into its peak: this program is larger than some runtimes, the probe is not.
     pub fn weigh(&self) {
         self.weighing.set(true);
     }
@@ -79,9 +80,7 @@ impl Contender {
         self.jobs.send((self.command(args), reply)).map_err(|_| anyhow::anyhow!("the contender's thread ended"))?;
         let mut sample = answer.recv().context("the contender's thread ended")??;
         if self.weighing.get() {
-            let text = std::fs::read_to_string(&self.scales).context("what time -v wrote")?;
-            let line = text.lines().find_map(|line| line.trim().strip_prefix("Maximum resident set size (kbytes): "));
-            sample.peak = line.context("time -v without a maximum resident set size")?.parse()?;
+            sample.peak = crate::host::read(&self.scales)?.parse().context("the peak that was written")?;
         }
         Ok(sample)
     }

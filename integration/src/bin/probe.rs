@@ -1,6 +1,6 @@
 //! The probe: a static program that a container runs, which prints one JSON object of what it sees of itself.
 //!
-//! Without arguments it only looks. `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the error; some
+//! Without arguments it only looks. `probe weigh` serves the benchmark. `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the error; some
 //! of these would harm a host, so they are refused unless the probe is in a pid namespace of its own, beside the file
 //! `/.probe` that only the suite's root filesystems have.
 
@@ -17,8 +17,28 @@ fn main() -> ExitCode {
     if let ["try", what @ ..] = words.as_slice() {
         return attempt(what);
     }
+    if let ["weigh", file, program, arguments @ ..] = words.as_slice() {
+        return weigh(file, program, arguments);
+    }
     println!("{}", look(&words));
     ExitCode::SUCCESS
+}
+
+/// Runs a program and writes the largest resident set in KiB of it and of what it waited for. The benchmark is too large
+/// to do this itself: a process begins with the resident set of the one it was forked from.
+fn weigh(file: &str, program: &str, arguments: &[&str]) -> ExitCode {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    let ended = std::process::Command::new(program).args(arguments).status();
+    // SAFETY: the pointer is to a live, writable rusage, and one of zeroes is valid if the call fails.
+    #[allow(unsafe_code)]
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    match (ended, std::fs::write(file, usage.ru_maxrss.to_string())) {
+        (Ok(status), Ok(())) if status.success() => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
 }
 
 fn look(arguments: &[&str]) -> Value {

@@ -433,7 +433,7 @@ fn a_mount_over_proc_is_refused(g: &Ground) -> Result<()> {
 }
 
 fn a_proc_mount_onto_a_symlink_is_refused(g: &Ground) -> Result<()> {
-    let mut bundle = g.bundle()?;
+    let bundle = g.bundle()?;
     std::fs::remove_dir(bundle.rootfs().join("proc"))?;
     symlink("tmp", bundle.rootfs().join("proc"))?;
     g.run(&bundle)?.refused("proc")?.exits(1).map(drop)

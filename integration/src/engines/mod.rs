@@ -28,8 +28,11 @@ pub struct Engine {
     /// The programs looked for in `$PATH`, with the package they come from.
     needs: &'static [(&'static str, &'static str)],
     start: fn(&Place) -> Result<Client>,
-    checks: &'static [(&'static str, fn(&Client) -> Result<()>)],
+    checks: &'static [Check],
 }
+
+/// The name of a check, which states a behaviour, and the check.
+type Check = (&'static str, fn(&Client) -> Result<()>);
 
 /// Where an engine may write, and what it is to run.
 pub struct Place {
