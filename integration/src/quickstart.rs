@@ -16,6 +16,10 @@ const NAMES: &str = "chown dac_override dac_read_search fowner fsetid kill setgi
     sys_pacct sys_admin sys_boot sys_nice sys_resource sys_time sys_tty_config mknod lease audit_write audit_control \
     setfcap mac_override mac_admin syslog wake_alarm block_suspend audit_read perfmon bpf checkpoint_restore";
 
+/// Prints the memory and pids limits from inside, on v1 and on v2.
+const LIMITS: &str = "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes 2>/dev/null || cat memory.max; \
+    cat pids/pids.max 2>/dev/null || cat pids.max";
+
 /// Runs the containers and prints what they saw.
 pub fn run(options: &QuickstartOptions) -> Result<ExitCode> {
     let ground = isolation::ground()?;
@@ -107,7 +111,11 @@ fn seen_inside(ground: &Ground, bundle: &Bundle) -> Result<()> {
     row("descriptors", &keys(&seen["descriptors"]));
     row("devices", &keys(&seen["dev"]));
     row("keyring", seen["keyring"]["description"].as_str().or(seen["keyring"]["error"].as_str()).unwrap_or("?"));
-    row("limits", "64 MiB of memory, 50 processes");
+    bundle.args(&["/bin/sh", "-c", LIMITS]);
+    let limits = ground.run(&bundle)?.success()?.stdout;
+    let mut limits = limits.lines();
+    let (memory, pids) = (limits.next().unwrap_or("?"), limits.next().unwrap_or("?"));
+    row("limits", &format!("{memory} bytes of memory, {pids} processes"));
     println!("\n  mounts");
     let masked = |point: &str| contains(&bundle.spec["linux"]["maskedPaths"], point);
     for line in seen["mountinfo"].as_array().into_iter().flatten().filter_map(Value::as_str) {
