@@ -3,7 +3,10 @@
 
 [ "$(id -u)" = 0 ] || { echo "$(basename "$0"): needs root, since containers do" >&2; exit 1; }
 PATH=$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin
-built=${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-gnu/release
+built=${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-gnu
+# The runtime as it is released; the suite as it is tested, since that is built anyway and builds much faster.
+casemate=$built/release/casemate
+suite=$built/debug/integration
 
 # What is done now, with the time since the start.
 step() { printf '\n== [%3ds] %s\n' "$SECONDS" "$*"; }
