@@ -209,10 +209,11 @@ fn close_handles(init: &mut Init) -> Done {
 
 /// The container is set up. It may outlive the parent once the parent has its state on disk, and not before.
 fn ready(init: &Init) -> Done {
+    // Before the parent can know, because it may end as soon as it has committed. If it ends earlier, the socket says so.
+    sys::prctl(sys::PR_SET_PDEATHSIG, 0, 0)?;
     let control = init.control;
     sys::send(control, message::READY, None)?;
-    expect(control, message::COMMITTED)?;
-    sys::prctl(sys::PR_SET_PDEATHSIG, 0, 0).map(drop)
+    expect(control, message::COMMITTED)
 }
 
 /// Waits until somebody says start. A starter that goes away without saying so was killed; the next one may try.
