@@ -59,19 +59,21 @@ pub fn explain(profile: &Profile, native: Arch, data: &SeccompData) -> Result<Ex
     let mut always: Option<&CheckedRule> = None;
     for rule in &checked.rules {
         for call in &rule.calls {
-            if let Some(number) = call.number(arch)
-                && arch.private_base().is_none_or(|base| number < base)
-            {
-                highest = highest.max(Some(number));
+            let direct = call.number(arch);
+            let multiplexed = call.multiplexed(arch);
+            for number in direct.into_iter().chain(multiplexed.map(|(number, _)| number)) {
+                if arch.private_base().is_none_or(|base| number < base) {
+                    highest = highest.max(Some(number));
+                }
             }
             if rule.action == checked.default {
                 continue;
             }
             let before = clauses.len();
-            if call.number(arch) == Some(data.nr) {
+            if direct == Some(data.nr) {
                 push_clauses(rule, arch.width(), 0, &mut clauses);
             }
-            if let Some((number, selector)) = call.multiplexed(arch)
+            if let Some((number, selector)) = multiplexed
                 && number == data.nr
             {
                 push_clauses(rule, arch.width(), selector as u8, &mut clauses);

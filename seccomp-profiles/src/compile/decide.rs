@@ -197,13 +197,20 @@ pub(crate) fn push_clauses(rule: &CheckedRule, width: Width, selector: u8, claus
     }
 }
 
+/// Two rules with the same conditions and different actions; or a later rule with fewer conditions that would make an
+/// earlier one void. In the other order the earlier, wider rule counts, as for libseccomp.
 fn report_contradictions(arch: Arch, number: u32, clauses: &[Clause], problems: &mut Vec<String>) {
-    for (at, clause) in clauses.iter().enumerate() {
-        if let Some(other) = clauses.iter().skip(at + 1).find(|other| other.conds == clause.conds) {
+    for wide in clauses {
+        for narrow in clauses {
+            let covers = narrow.conds.starts_with(&wide.conds) && wide.action != narrow.action;
+            if !covers || wide.rule <= narrow.rule {
+                continue;
+            }
             let name = Syscall::from_number(arch, number).map_or("", Syscall::name);
+            let what = if wide.conds == narrow.conds { "has the same conditions as" } else { "makes void" };
             let problem = format!(
-                "rules {} and {} have the same conditions for \"{name}\" and different actions, {} and {}: remove one",
-                clause.rule, other.rule, clause.action, other.action
+                "rule {} ({}) {what} rule {} ({}) for \"{name}\": remove one or make the conditions exclude each other",
+                wide.rule, wide.action, narrow.rule, narrow.action
             );
             if !problems.contains(&problem) {
                 problems.push(problem);

@@ -3,10 +3,10 @@
 //! Numbers are facts of the kernel's ABI (`arch/*/entry/syscalls/*.tbl`, `scripts/syscall.tbl`). They were joined by a
 //! throw-away script from: the crate `syscalls` 0.8.1 (x86_64, x86, aarch64, arm; up to `file_setattr` = 469, the
 //! highest of Linux 6.18); `asm/unistd_x32.h` of Debian's linux-libc-dev 6.1 for x32, completed by the numbers 451 to
-//! 469, which x32 shares with x86_64; and four facts the crate leaves out: `break` (x86, 17), `newfstatat` (aarch64, 79,
-//! which the crate calls `fstatat`), `sync_file_range2` (arm, 341, the header's other name of `arm_sync_file_range`) and
-//! ARM's private calls from 0xf0001 on. `tests/syscall_table.rs` compares every line with the crate and with the
-//! installed headers.
+//! 469, which x32 shares with x86_64; and three facts of the headers that the crate leaves out: `newfstatat` (aarch64, 79,
+//! which the crate calls `fstatat`), `sync_file_range2` (arm, 341, the other name of `arm_sync_file_range`) and ARM's
+//! private calls from 0xf0001 on. `tests/syscall_table.rs` compares every line with the crate and with the installed
+//! headers.
 
 use super::Entry;
 
