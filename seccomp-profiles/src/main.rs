@@ -46,10 +46,10 @@ fn read(path: &str) -> Result<Profile, Failure> {
         path => fs::read(path),
     };
     let text = text.map_err(|why| format!("read \"{path}\": {why}"))?;
-    // Only a config.json has a "linux" at its top, and it has no defaultAction.
-    match Profile::from_config_json(&text) {
-        Ok(Some(profile)) => Ok(profile),
-        Ok(None) | Err(_) => Profile::from_json(&text).map_err(|why| format!("\"{path}\": {why}").into()),
+    match (Profile::from_config_json(&text), Profile::from_json(&text)) {
+        (Ok(Some(profile)), _) | (_, Ok(profile)) => Ok(profile),
+        // With a "linux" that is none of a config.json's: that is what is wrong.
+        (Err(why), Err(_)) | (Ok(None), Err(why)) => Err(format!("\"{path}\": {why}").into()),
     }
 }
 

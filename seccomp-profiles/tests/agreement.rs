@@ -2,6 +2,8 @@
 //!
 //! With the feature `libseccomp` the second half runs too; docs/seccomp.md has the command.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 mod draw;
 
 use draw::{Actions, Draw};

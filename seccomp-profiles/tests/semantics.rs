@@ -1,5 +1,7 @@
 //! What a profile means, case by case, on the compiled filter.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 use seccomp_profiles::syscalls::X32_BIT;
 use seccomp_profiles::{Action, Arch, CompileError, Filter, Profile, SeccompData, Syscall, compile, flag};
 
