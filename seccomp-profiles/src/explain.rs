@@ -5,7 +5,7 @@
 use crate::bpf::{Action, SeccompData};
 use crate::compile::CompileError;
 use crate::compile::check::{CheckedRule, ENOSYS, check, title};
-use crate::compile::clause::{Clause, precedence};
+use crate::compile::clause::{Clause, arranged};
 use crate::compile::decide::{BAD_ARCH, push_clauses};
 use crate::profile::Profile;
 use crate::syscalls::{Arch, X32_BIT};
@@ -90,7 +90,7 @@ pub fn explain(profile: &Profile, native: Arch, data: &SeccompData) -> Result<Ex
     if let Some(rule) = always {
         return Ok(by_rule(rule.index, rule.action));
     }
-    clauses.sort_by(precedence);
+    let clauses = arranged(clauses, arch.width());
     let holds = |clause: &Clause| {
         let arg = |index: u8| data.args.get(usize::from(index)).copied().unwrap_or(0);
         clause.conds.iter().all(|cond| cond.holds(arg(cond.index), arch.width()))

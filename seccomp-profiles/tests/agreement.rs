@@ -195,7 +195,7 @@ mod libseccomp {
                 match difference(profile, call) {
                     Some(difference) if theirs == default => differences.push(difference),
                     Some(_) | None => {
-                        println!("{name}: {call:x?}: {ours} and libseccomp {theirs}; {:x?}", rules_of(profile, call))
+                        panic!("{name}: {call:x?}: {ours} and libseccomp {theirs}; {:x?}", rules_of(profile, call))
                     }
                 }
             }

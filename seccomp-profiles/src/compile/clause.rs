@@ -68,25 +68,6 @@ impl Cond {
             Operator::MaskedEqual => arg & self.mask == self.value,
         }
     }
-
-    /// Which of two conditions libseccomp tests first: the later argument, then equalities before `<` before `>`, then
-    /// the narrower bound.
-    fn precedence(&self, other: &Cond) -> Ordering {
-        let rank = |op| match op {
-            Operator::Equal | Operator::NotEqual | Operator::MaskedEqual => 0,
-            Operator::LessThan | Operator::LessOrEqual => 1,
-            Operator::GreaterThan | Operator::GreaterOrEqual => 2,
-        };
-        let by_value = match self.op {
-            Operator::LessThan | Operator::LessOrEqual => self.value.cmp(&other.value),
-            Operator::NotEqual
-            | Operator::Equal
-            | Operator::GreaterOrEqual
-            | Operator::GreaterThan
-            | Operator::MaskedEqual => other.value.cmp(&self.value),
-        };
-        other.index.cmp(&self.index).then(rank(self.op).cmp(&rank(other.op))).then(by_value)
-    }
 }
 
 /// `conds` as an ABI of this width sees them.
@@ -94,12 +75,67 @@ pub(crate) fn narrowed(conds: &[Cond], width: Width) -> Conds {
     conds.iter().filter_map(|cond| cond.narrowed(width)).collect()
 }
 
-/// Which of two clauses of one call is tested first; where one has the other's conditions and more, the shorter.
-pub(crate) fn precedence(left: &Clause, right: &Clause) -> Ordering {
-    left.conds
-        .iter()
-        .zip(&right.conds)
-        .map(|(left, right)| left.precedence(right))
-        .find(|order| order.is_ne())
-        .unwrap_or_else(|| left.conds.len().cmp(&right.conds.len()))
+/// A comparison of one 32-bit word, as libseccomp arranges them: the order of its tree decides which of several rules
+/// with different actions wins where more than one holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Node {
+    index: u8,
+    high: bool,
+    /// Equalities are tested before `<` and `<=`, those before `>` and `>=`.
+    rank: u8,
+    masked: bool,
+    value: u32,
+    mask: u32,
+}
+
+impl Node {
+    fn all(cond: &Cond, width: Width) -> impl Iterator<Item = Node> {
+        let rank = match cond.op {
+            Operator::Equal | Operator::NotEqual | Operator::MaskedEqual => 0,
+            Operator::LessThan | Operator::LessOrEqual => 1,
+            Operator::GreaterThan | Operator::GreaterOrEqual => 2,
+        };
+        let (index, masked) = (cond.index, cond.op == Operator::MaskedEqual);
+        let halves = [(true, cond.value >> 32, cond.mask >> 32), (false, cond.value, cond.mask)];
+        let node =
+            move |(high, value, mask)| Node { index, high, rank, masked, value: value as u32, mask: mask as u32 };
+        halves.into_iter().skip(usize::from(width == Width::Low32)).map(node)
+    }
+
+    /// The later argument first, its high half first, then the rank, then the narrower bound.
+    fn precedence(&self, other: &Node) -> Ordering {
+        let by_value = if self.rank == 1 { self.value.cmp(&other.value) } else { other.value.cmp(&self.value) };
+        let by_place = (other.index, other.high).cmp(&(self.index, self.high));
+        by_place.then(self.rank.cmp(&other.rank)).then(by_value)
+    }
+}
+
+/// A clause behind the comparisons that it makes.
+type Compared = (Vec<Node>, Clause);
+
+/// Clauses of one call in the order in which they are tested. Those that begin with the same comparisons stay together,
+/// the shortest of them first; else comparisons decide, and among equal ones the order of the profile.
+pub(crate) fn arranged(clauses: Vec<Clause>, width: Width) -> Vec<Clause> {
+    let nodes = |clause: &Clause| clause.conds.iter().flat_map(|cond| Node::all(cond, width)).collect();
+    let with_nodes = clauses.into_iter().map(|clause| (nodes(&clause), clause)).collect();
+    let mut arranged = Vec::new();
+    arrange(with_nodes, 0, &mut arranged);
+    arranged
+}
+
+fn arrange(clauses: Vec<Compared>, depth: usize, arranged: &mut Vec<Clause>) {
+    let mut groups: Vec<(Node, Vec<Compared>)> = Vec::new();
+    for (nodes, clause) in clauses {
+        match nodes.get(depth).copied() {
+            None => arranged.push(clause),
+            Some(node) => match groups.iter_mut().find(|(known, _)| *known == node) {
+                Some((_, group)) => group.push((nodes, clause)),
+                None => groups.push((node, vec![(nodes, clause)])),
+            },
+        }
+    }
+    groups.sort_by(|(left, _), (right, _)| left.precedence(right));
+    for (_, group) in groups {
+        arrange(group, depth + 1, arranged);
+    }
 }

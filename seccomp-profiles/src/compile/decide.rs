@@ -2,7 +2,7 @@
 
 use super::CompileError;
 use super::check::{Checked, CheckedRule, ENOSYS};
-use super::clause::{Clause, Cond, narrowed, precedence};
+use super::clause::{Clause, Cond, arranged, narrowed};
 use crate::bpf::Action;
 use crate::profile::Operator;
 use crate::syscalls::{Arch, Syscall, Width, X32_BIT};
@@ -174,7 +174,7 @@ fn verdict(
         }
     }
     if clauses.iter().any(|clause| Some(clause.action) != clauses.first().map(|first| first.action)) {
-        clauses.sort_by(precedence);
+        clauses = arranged(clauses, arch.width());
     }
     report_contradictions(arch, number, &clauses, problems);
     verdicts.intern(Verdict { clauses, otherwise: checked.default })
