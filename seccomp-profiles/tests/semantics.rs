@@ -232,7 +232,8 @@ fn private_numbers_of_arm_stand_apart() {
 fn multiplexed_calls_of_x86_are_matched_by_their_selector() {
     let filter = rules(
         r#"{"names":["socket"],"action":"SCMP_ACT_ALLOW","args":[{"index":0,"value":2,"op":"SCMP_CMP_EQ"}]},
-        {"names":["shmget"],"action":"SCMP_ACT_ALLOW"}"#,
+        {"names":["shmget"],"action":"SCMP_ACT_ALLOW"},
+        {"names":["shmat"],"action":"SCMP_ACT_ALLOW","args":[{"index":2,"value":7,"op":"SCMP_CMP_EQ"}]}"#,
     );
     assert_eq!(verdict(&filter, Arch::X86, "socket", &[2]), Action::Allow);
     assert_eq!(verdict(&filter, Arch::X86, "socket", &[3]), EPERM);
@@ -241,6 +242,7 @@ fn multiplexed_calls_of_x86_are_matched_by_their_selector() {
     assert_eq!(verdict(&filter, Arch::X86, "socketcall", &[2]), EPERM);
     assert_eq!(verdict(&filter, Arch::X86, "ipc", &[23]), Action::Allow);
     assert_eq!(verdict(&filter, Arch::X86, "ipc", &[21]), EPERM);
+    assert_eq!(verdict(&filter, Arch::X86, "ipc", &[21, 0, 7]), Action::Allow);
 }
 
 #[test]

@@ -70,7 +70,9 @@ pub enum Actions {
 /// A profile with up to 14 rules over a dozen calls, so that rules meet.
 pub fn profile(draw: &mut Draw, actions: Actions, architectures: &[Architecture]) -> Profile {
     let calls: Vec<Syscall> = Syscall::all().collect();
-    let pool: Vec<&str> = (0..12).map(|_| draw.of(&calls).name()).collect();
+    let mut pool: Vec<&str> = (0..10).map(|_| draw.of(&calls).name()).collect();
+    // What x86 multiplexes, and what it multiplexes it by.
+    pool.extend((0..2).map(|_| *draw.of(&["socket", "sendto", "connect", "semop", "shmget", "socketcall", "ipc"])));
     let default_action = *draw.of(&[
         Action::Errno,
         Action::Errno,
