@@ -48,7 +48,7 @@ impl fmt::Display for Reason {
 /// Explains what `profile`, on a kernel whose native ABI is `native`, does with a call.
 ///
 /// # Errors
-/// The problems for which [`crate::compile`] refuses the profile, but for contradicting rules and its length.
+/// The problems for which [`crate::compile()`] refuses the profile, but for contradicting rules and its length.
 pub fn explain(profile: &Profile, native: Arch, data: &SeccompData) -> Result<Explanation, CompileError> {
     let checked = check(profile, native)?;
     let Some(arch) = abi(&checked.archs, data) else {

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The rooms, in the order of the data: [`profile`] (the specification's words), [`template`] (the engines' format, with
-//! conditions on capabilities and kernels, resolved to a profile), [`syscalls`] (names and numbers), [`compile`],
+//! conditions on capabilities and kernels, resolved to a profile), [`syscalls`] (names and numbers), [`compile`](mod@compile),
 //! [`bpf`] (instructions and actions), [`interpret`] (a filter run without a kernel), [`explain`] (which rule is
 //! responsible), [`disasm`] (a filter as text); and with the feature `libseccomp` the `oracle`: the same profile compiled
 //! by libseccomp. Everything is pure: loading a filter is the runtime's business. docs/seccomp.md has the semantics.

@@ -40,7 +40,7 @@ impl fmt::Display for OracleError {
 impl error::Error for OracleError {}
 
 /// Compiles a profile with libseccomp for the architecture of this machine. Calls through other architectures are killed
-/// as by [`crate::compile`], not by libseccomp's own default.
+/// as by [`crate::compile()`], not by libseccomp's own default.
 ///
 /// # Errors
 /// Whatever libseccomp refuses: an architecture of another byte order, rules that contradict each other.

@@ -176,7 +176,7 @@ words! {
 }
 
 impl Architecture {
-    /// The ABI with a table of system calls behind this word; `None` where casemate has none.
+    /// The ABI with a table of system calls behind this word; `None` where there is no such table.
     #[must_use]
     pub const fn arch(self, native: Arch) -> Option<Arch> {
         match self {
