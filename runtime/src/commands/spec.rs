@@ -187,6 +187,8 @@ mod tests {
     #[test]
     fn file_is_written_with_tabs_and_an_existing_one_is_refused() {
         let directory = std::env::temp_dir().join(format!("casemate-spec-{}", std::process::id()));
+        // One that was left by a killed run of the same pid.
+        std::fs::remove_dir_all(&directory).unwrap_or_default();
         std::fs::create_dir_all(&directory).unwrap();
         run(&directory, false).unwrap();
         let written = std::fs::read_to_string(directory.join("config.json")).unwrap();

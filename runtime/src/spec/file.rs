@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use super::SpecError;
+use super::{SpecError, place};
 
 /// Size limit of every JSON input, in bytes: 4 MiB. The largest real ones are 0.1 MB.
 pub const MAX_BYTES: usize = 4 << 20;
@@ -37,26 +37,21 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, SpecError> {
         let (line, column) = position(bytes, offset);
         return Err(SpecError::TooDeep { line, column });
     }
-    // The path of an error costs bookkeeping for every value, so it is looked up only when there
-    // is an error, by a second run.
-    serde_json::from_str(text).map_err(|plain| {
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-            // Only what stands behind the document can be wrong then.
-            Ok(_) => json_error(String::new(), &plain),
-            Err(error) => {
-                let at = error.path().to_string();
-                json_error(if at == "." { String::new() } else { at }, error.inner())
-            }
-        }
+    // The path of an error would cost bookkeeping for every value, so it is looked up only when there is an error.
+    serde_json::from_str(text).map_err(|error| {
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        let told = error.to_string();
+        let what = told.strip_suffix(&place).unwrap_or(&told).to_owned();
+        let at =
+            if error.is_data() { place::path(text, offset(text, error.line(), error.column())) } else { String::new() };
+        SpecError::Json { at, line: error.line(), column: error.column(), what }
     })
 }
 
-fn json_error(at: String, error: &serde_json::Error) -> SpecError {
-    let text = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    let what = text.strip_suffix(&place).unwrap_or(&text).to_owned();
-    SpecError::Json { at, line: error.line(), column: error.column(), what }
+/// The offset of a line and a byte column, both from 1; the reverse of [`position`].
+fn offset(text: &str, line: usize, column: usize) -> usize {
+    let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    before + column
 }
 
 /// Reads the file at `path` as one JSON document.

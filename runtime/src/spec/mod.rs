@@ -13,6 +13,7 @@ mod error;
 pub mod field;
 mod file;
 mod linux;
+mod place;
 mod process;
 mod resources;
 mod state;
