@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Arg, Command, value_parser};
 
 use super::Request;
-use super::argument::{Given, command, id, id_command, option, switch};
+use super::argument::{Given, command, id, id_command, operand, option, switch};
 use super::duration;
 use super::id::ContainerId;
 
@@ -157,8 +157,9 @@ pub(super) fn explain() -> Command {
         "explain",
         "Print what a bundle would be run with",
         "Shows each step that `create` would take for this config.json, and what it would refuse or warn of. \
-         Nothing is changed.",
+         Nothing is changed, and no privileges are needed.",
     )
+    .arg(operand("directory", "The bundle [default: the working directory]").required(false))
     .arg(bundle())
     .arg(report_format())
 }
@@ -217,7 +218,8 @@ pub(super) fn read_features(_: &Given) -> Result<Request, String> {
 }
 
 pub(super) fn read_explain(given: &Given) -> Result<Request, String> {
-    Ok(Request::Explain(Explain { bundle: given.path("bundle"), format: read_report_format(given)? }))
+    let bundle = given.path("directory").or_else(|| given.path("bundle"));
+    Ok(Request::Explain(Explain { bundle, format: read_report_format(given)? }))
 }
 
 pub(super) fn read_doctor(given: &Given) -> Result<Request, String> {
