@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cgroups;
+mod cgroups_v2;
 mod commands;
 mod crash;
 mod descriptors;
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Case> {
         terminal::all,
         hooks::all,
         cgroups::all,
+        cgroups_v2::all,
         seccomp::all,
         bad_input::all,
         crash::all,
