@@ -6,6 +6,7 @@ mod cgroups_v2;
 mod commands;
 mod crash;
 mod descriptors;
+mod destinations;
 mod devices;
 mod exec;
 mod freeze;
@@ -15,6 +16,7 @@ mod lifecycle;
 mod mounts;
 mod namespaces;
 mod paths;
+mod propagation;
 mod run;
 mod seccomp;
 mod terminal;
@@ -39,6 +41,8 @@ pub fn all() -> Vec<Case> {
         freeze::all,
         commands::all,
         mounts::all,
+        destinations::all,
+        propagation::all,
         paths::all,
         devices::all,
         identity::all,
