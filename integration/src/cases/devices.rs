@@ -128,7 +128,7 @@ fn access_is_limited_to_what_is_allowed(g: &Ground) -> Result<()> {
     let mut bundle = only(
         g,
         json!([{"allow": false, "access": "rwm"},
-        {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "w"}]),
+        {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "wm"}]),
     )?;
     bundle.sh("mknod /tmp/kmsg c 1 11 && probe try write /tmp/kmsg; probe try open /tmp/kmsg");
     same("write and read", g.run(&bundle)?.success()?.stdout.as_str(), "ok\nOperation not permitted (os error 1)\n")
