@@ -210,6 +210,9 @@ fn default_spec(cgroups_path: &str) -> Value {
             "cgroupsPath": cgroups_path,
             "resources": {"devices": [
                 {"allow": false, "access": "rwm"},
+                // Making a node is harmless; opening it is what the other rules are about.
+                {"allow": true, "type": "c", "access": "m"},
+                {"allow": true, "type": "b", "access": "m"},
                 {"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rwm"},
                 {"allow": true, "type": "c", "major": 1, "minor": 5, "access": "rwm"},
                 {"allow": true, "type": "c", "major": 1, "minor": 7, "access": "rwm"},

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fact {
     CgroupV1,
+    /// The memory controller is in the unified hierarchy.
+    CgroupV2,
     SwapAccounting,
     UserNamespaces,
     TimeNamespaces,
@@ -71,6 +73,15 @@ impl Host {
         let exists = |path: &str| Path::new(path).exists();
         let (present, key, words) = match fact {
             Fact::CgroupV1 => (!self.controllers.is_empty(), "cgroup-v1", "needs cgroup v1 controllers"),
+            Fact::CgroupV2 => {
+                let list = self.unified.as_ref().map(|mount| mount.join("cgroup.controllers"));
+                let list = list.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+                (
+                    list.split_whitespace().any(|name| name == "memory"),
+                    "cgroup-v2",
+                    "needs the memory controller in cgroup v2",
+                )
+            }
             Fact::SwapAccounting => {
                 let memory = self.controllers.get("memory");
                 let present = memory.is_some_and(|dir| dir.join("memory.memsw.limit_in_bytes").exists());

@@ -4,7 +4,9 @@
 //! as pid 1, which only reaps orphans (container inits whose `create` has ended), and below it as the program proper.
 //! When `unshare` dies, `--kill-child` takes the whole pid namespace with it.
 
+use crate::host::{Host, remove_cgroup};
 use crate::options::REAP;
+use crate::process::eventually;
 use anyhow::{Context, Result};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::process::{WaitOptions, wait};
@@ -36,8 +38,21 @@ pub fn enter(network: Network, inner: impl FnOnce() -> Result<ExitCode>) -> Resu
     }
     command.arg("--").arg(std::env::current_exe()?).arg(REAP).args(std::env::args_os().skip(1));
     let status = command.env(GROUND, &ground).status().context("unshare (package util-linux)");
+    clear_cgroups(&ground)?;
     std::fs::remove_dir(&ground).with_context(|| format!("rmdir \"{}\"", ground.display()))?;
     Ok(exit_code(status?))
+}
+
+/// Removes cgroups that an inner process which ended early has left: every process of its pid namespace is gone now.
+fn clear_cgroups(ground: &Path) -> Result<()> {
+    let name = ground.file_name().unwrap_or_default().to_string_lossy();
+    let host = Host::look()?;
+    for suffix in ["", "-docker", "-containerd", "-podman"] {
+        for dir in host.cgroup_dirs(&format!("/{name}{suffix}")) {
+            eventually("the cgroups can be removed", || Ok(remove_cgroup(&dir).ok()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Pid 1 of the private namespace: mounts the ground, starts the program proper and reaps until it has ended.

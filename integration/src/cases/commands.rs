@@ -36,7 +36,7 @@ crate::cases! {
     an_empty_xdg_runtime_dir_changes_nothing;
     an_empty_environment_is_enough;
     the_default_root_does_not_depend_on_the_environment;
-    update_reads_resources_from_standard_input;
+    update_reads_resources_from_standard_input [Needs(CgroupV1)];
     checkpoint_help_exits_0;
     restore_lsm_mount_context_needs_an_argument;
     completion_is_offered [CasemateOnly("shell completions")];

@@ -51,9 +51,9 @@ fn field(g: &Ground, bundle: &Bundle, name: &str) -> Result<String> {
 }
 
 fn ids_are_those_of_the_configuration(g: &Ground) -> Result<()> {
-    let bundle = user(g, json!({"uid": 1000, "gid": 2000}))?;
-    same("uid", field(g, &bundle, "Uid")?.as_str(), "1000\t1000\t1000\t1000")?;
-    same("gid", field(g, &bundle, "Gid")?.as_str(), "2000\t2000\t2000\t2000")
+    let pid = g.sleeping(&user(g, json!({"uid": 1000, "gid": 2000}))?)?.pid()?;
+    same("uid", host::status(pid, "Uid")?.as_str(), "1000\t1000\t1000\t1000")?;
+    same("gid", host::status(pid, "Gid")?.as_str(), "2000\t2000\t2000\t2000")
 }
 
 fn supplementary_groups_are_exactly_those_configured(g: &Ground) -> Result<()> {

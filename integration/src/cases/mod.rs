@@ -2,9 +2,11 @@
 
 mod bad_input;
 mod cgroups;
+mod cgroups_v2;
 mod commands;
 mod crash;
 mod descriptors;
+mod destinations;
 mod devices;
 mod exec;
 mod freeze;
@@ -14,6 +16,7 @@ mod lifecycle;
 mod mounts;
 mod namespaces;
 mod paths;
+mod propagation;
 mod run;
 mod seccomp;
 mod terminal;
@@ -38,6 +41,8 @@ pub fn all() -> Vec<Case> {
         freeze::all,
         commands::all,
         mounts::all,
+        destinations::all,
+        propagation::all,
         paths::all,
         devices::all,
         identity::all,
@@ -46,6 +51,7 @@ pub fn all() -> Vec<Case> {
         terminal::all,
         hooks::all,
         cgroups::all,
+        cgroups_v2::all,
         seccomp::all,
         bad_input::all,
         crash::all,

@@ -81,7 +81,7 @@ fn unmasked_paths_are_as_they_were(g: &Ground) -> Result<()> {
         let table = crate::host::mounts(g.sleeping(bundle)?.pid()?)?;
         Ok(table.iter().filter(|mount| mount.point.starts_with("/proc/")).count())
     };
-    ensure!(below(&bundle)? > 0, "nothing is masked in the first place");
+    ensure!(below(&g.bundle()?)? > 0, "nothing is masked in the first place");
     bundle.unset("/linux/maskedPaths").unset("/linux/readonlyPaths");
     same("mounts below /proc", below(&bundle)?, 0)
 }

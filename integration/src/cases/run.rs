@@ -25,7 +25,7 @@ crate::cases! {
     the_pid_file_holds_digits_only;
     the_pid_file_is_there_when_create_returns;
     a_failed_create_leaves_nothing;
-    a_failed_create_leaves_an_existing_cgroup_alone;
+    a_failed_create_leaves_an_existing_cgroup_alone [Needs(CgroupV1)];
     the_environment_is_exactly_that_of_the_configuration;
     home_is_taken_from_the_containers_passwd;
     home_of_the_configuration_wins;

@@ -167,13 +167,13 @@ fn exec_tty_in_the_foreground_needs_a_terminal_of_the_caller(g: &Ground) -> Resu
 
 fn create_with_a_terminal_and_no_console_socket_is_refused(g: &Ground) -> Result<()> {
     let output = g.container(&with_terminal(g)?).create(&[])?;
-    output.refused("cannot allocate tty if runc will detach without setting console socket").map(drop)
+    output.refused("cannot allocate tty if ")?.refused(" will detach without setting console socket").map(drop)
 }
 
 fn create_with_a_console_socket_and_no_terminal_is_refused(g: &Ground) -> Result<()> {
     let (_listener, path) = socket(g)?;
     let output = g.container(&g.bundle()?).create(&["--console-socket", &path.to_string_lossy()])?;
-    output.refused("cannot use console socket if runc will not detach or allocate tty").map(drop)
+    output.refused("cannot use console socket if ")?.refused(" will not detach or allocate tty").map(drop)
 }
 
 fn a_console_socket_that_does_not_exist_is_refused(g: &Ground) -> Result<()> {
