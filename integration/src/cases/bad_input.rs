@@ -42,7 +42,8 @@ crate::cases! {
     integers_that_do_not_fit_are_refused;
     a_bind_mount_with_data_is_refused [Differs("a bind mount takes no data")];
     an_idmapped_mount_with_one_map_is_refused [Differs("both maps or none")];
-    user_ids_outside_of_the_mapping_are_refused [Needs(UserNamespaces)];
+    user_ids_outside_of_the_mapping_are_refused [Needs(UserNamespaces), Later("user namespaces")];
+    what_is_not_supported_yet_is_refused_by_name [CasemateOnly("a field is refused by name or applied, never ignored")];
     a_root_owned_by_another_container_is_no_obstacle;
     an_mknod_rule_of_an_unknown_type_is_refused;
 }
@@ -319,6 +320,27 @@ fn user_ids_outside_of_the_mapping_are_refused(g: &Ground) -> Result<()> {
         bundle.user_namespace(300_000)?;
         g.run(&bundle)?.success()?;
         g.run(bundle.set("/process/user", user))?.exits(1)?;
+    }
+    Ok(())
+}
+
+fn what_is_not_supported_yet_is_refused_by_name(g: &Ground) -> Result<()> {
+    let map = json!([{"containerID": 0, "hostID": 300_000, "size": 65536}]);
+    for (pointer, value, name) in [
+        ("/linux/uidMappings", map.clone(), "uidMappings"),
+        ("/linux/gidMappings", map.clone(), "gidMappings"),
+        ("/linux/timeOffsets", json!({"boottime": {"secs": 1}}), "timeOffsets"),
+        ("/linux/personality", json!({"domain": "LINUX32"}), "personality"),
+        ("/linux/memoryPolicy", json!({"mode": "MPOL_DEFAULT", "nodes": ""}), "memoryPolicy"),
+        ("/linux/intelRdt", json!({"closID": "c"}), "intelRdt"),
+        ("/linux/netDevices", json!({"eth0": {}}), "netDevices"),
+        ("/linux/namespaces/0/type", json!("user"), "user"),
+        ("/linux/namespaces/0/type", json!("time"), "time"),
+        ("/process/scheduler", json!({"policy": "SCHED_OTHER"}), "scheduler"),
+        ("/process/ioPriority", json!({"class": "IOPRIO_CLASS_BE", "priority": 4}), "ioPriority"),
+        ("/process/execCPUAffinity", json!({"initial": "0"}), "execCPUAffinity"),
+    ] {
+        refused(g, pointer, value, &[name, "not supported yet"])?;
     }
     Ok(())
 }

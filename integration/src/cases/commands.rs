@@ -25,6 +25,7 @@ crate::cases! {
     spec_does_not_overwrite;
     features_is_one_json_object_on_standard_output;
     features_has_what_engines_ask_for;
+    features_lists_user_namespaces [Later("user namespaces")];
     events_stats_prints_one_object;
     events_of_a_stopped_container_are_refused;
     a_log_file_holds_one_json_error_with_a_time;
@@ -37,8 +38,8 @@ crate::cases! {
     an_empty_environment_is_enough;
     the_default_root_does_not_depend_on_the_environment;
     update_reads_resources_from_standard_input [Needs(CgroupV1)];
-    checkpoint_help_exits_0;
-    restore_lsm_mount_context_needs_an_argument;
+    checkpoint_help_exits_0 [Later("checkpoint")];
+    restore_lsm_mount_context_needs_an_argument [Later("restore")];
     completion_is_offered [CasemateOnly("shell completions")];
 }
 
@@ -223,7 +224,7 @@ fn features_has_what_engines_ask_for(g: &Ground) -> Result<()> {
     for hook in ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"] {
         has("/hooks", hook)?;
     }
-    for namespace in ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"] {
+    for namespace in ["cgroup", "ipc", "mount", "network", "pid", "uts"] {
         has("/linux/namespaces", namespace)?;
     }
     has("/linux/capabilities", "CAP_SYS_ADMIN")?;
@@ -231,6 +232,13 @@ fn features_has_what_engines_ask_for(g: &Ground) -> Result<()> {
     same("seccomp", features.pointer("/linux/seccomp/enabled"), Some(&json!(true)))?;
     same("cgroup v1", features.pointer("/linux/cgroup/v1"), Some(&json!(true)))?;
     same("cgroup v2", features.pointer("/linux/cgroup/v2"), Some(&json!(true)))
+}
+
+fn features_lists_user_namespaces(g: &Ground) -> Result<()> {
+    let (_, features) = features(g)?;
+    let listed = features.pointer("/linux/namespaces").and_then(Value::as_array).context("no namespaces")?;
+    ensure!(listed.iter().any(|kind| kind == "user"), "{listed:?}");
+    Ok(())
 }
 
 fn events_stats_prints_one_object(g: &Ground) -> Result<()> {

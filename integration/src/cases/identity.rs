@@ -34,8 +34,8 @@ crate::cases! {
     the_session_keyring_is_the_containers_own;
     no_new_keyring_keeps_the_callers;
     the_proc_of_the_program_is_its_own;
-    personality_linux32_is_applied [Differs("personality is applied")];
-    scheduler_and_io_priority_are_applied [Differs("scheduler and ioPriority are applied")];
+    personality_linux32_is_applied [Differs("personality is applied"), Later("personality")];
+    scheduler_and_io_priority_are_applied [Differs("scheduler and ioPriority are applied"), Later("scheduler and ioPriority")];
     init_and_exec_are_alike;
 }
 

@@ -30,14 +30,14 @@ crate::cases! {
     a_net_sysctl_without_a_network_namespace_is_refused;
     a_sysctl_that_sets_the_hostname_is_refused;
     masked_paths_without_a_mount_namespace_are_refused;
-    a_user_namespace_maps_ids [Needs(UserNamespaces)];
-    a_user_namespace_gives_no_capability_outside [Needs(UserNamespaces)];
-    exec_enters_the_user_namespace [Needs(UserNamespaces)];
+    a_user_namespace_maps_ids [Needs(UserNamespaces), Later("user namespaces")];
+    a_user_namespace_gives_no_capability_outside [Needs(UserNamespaces), Later("user namespaces")];
+    exec_enters_the_user_namespace [Needs(UserNamespaces), Later("user namespaces")];
     mappings_without_a_user_namespace_are_refused [Differs("mappings need a user namespace")];
-    a_user_namespace_without_mappings_is_refused [Needs(UserNamespaces)];
-    ipc_objects_of_a_user_namespace_belong_to_its_root [Needs(UserNamespaces)];
-    devices_in_a_user_namespace_are_usable [Needs(UserNamespaces)];
-    time_offsets_are_applied [Needs(TimeNamespaces), Differs("time namespaces")];
+    a_user_namespace_without_mappings_is_refused [Needs(UserNamespaces), Later("user namespaces")];
+    ipc_objects_of_a_user_namespace_belong_to_its_root [Needs(UserNamespaces), Later("user namespaces")];
+    devices_in_a_user_namespace_are_usable [Needs(UserNamespaces), Later("user namespaces")];
+    time_offsets_are_applied [Needs(TimeNamespaces), Differs("time namespaces"), Later("time namespaces")];
 }
 
 fn requested_namespaces_are_new_and_others_the_hosts(g: &Ground) -> Result<()> {

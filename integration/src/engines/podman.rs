@@ -168,7 +168,12 @@ fn a_hardened_run_is_what_was_asked(c: &Client) -> Result<()> {
 
 fn a_user_namespace_is_used(c: &Client) -> Result<()> {
     let flags = ["--rm", "--uidmap", "0:300000:65536", "--gidmap", "0:300000:65536", "--read-only"];
-    let output = run(c, &flags, &["cat", "/proc/self/uid_map"])?.success()?;
+    let output = run(c, &flags, &["cat", "/proc/self/uid_map"])?;
+    if c.place.runtime.ends_with("casemate") {
+        // Not there yet; until then the user is told which field it is about.
+        return output.refused("user namespaces are not supported yet").map(drop);
+    }
+    let output = output.success()?;
     same("map", output.stdout.split_whitespace().collect::<Vec<_>>(), vec!["0", "300000", "65536"])
 }
 

@@ -170,6 +170,11 @@ fn join(cgroup: &Cgroup, asked: &[String]) -> Result<Join> {
             all = sub;
             continue;
         }
+        let of = |name: &str, wanted: &str| name.split(',').any(|c| c == wanted);
+        if let Some(unknown) = controllers.iter().find(|c| !sub.tasks.iter().any(|(name, _)| of(name, c))) {
+            let what = format!("exec --cgroup \"{entry}\": there is no controller {unknown} in a v1 hierarchy");
+            return Err(Error::new(Kind::Usage, what));
+        }
         for (name, tasks) in sub.tasks {
             let chosen = name.split(',').any(|c| controllers.iter().any(|wanted| wanted == c));
             if let Some(slot) = all.tasks.iter_mut().find(|(n, _)| *n == name).filter(|_| chosen) {
