@@ -1,5 +1,6 @@
 //! The order of the operations, and why it is that order. This page is what "create" means.
 
+use super::finding::Findings;
 use super::mount_options::{attr, ms};
 use super::namespace::{NamespaceKind, Namespaces};
 use super::{Builder, CgroupPlan, CreateRequest, ExecRequest, Facts, Handle, Plan, RuntimeHooks};
@@ -8,6 +9,7 @@ use crate::cgroup::{self, Version};
 use crate::error::Result;
 use crate::program::{Attributes, InnerHook, Op, Target};
 use crate::spec::{self, Hook, Linux, Process, Spec};
+use casemate_selinux::LabelFile;
 
 /// Plans a new container.
 pub fn create(spec: &Spec, request: &CreateRequest, facts: &Facts) -> Result<Plan> {
@@ -16,7 +18,7 @@ pub fn create(spec: &Spec, request: &CreateRequest, facts: &Facts) -> Result<Pla
     let mut b = Builder::new(facts, &request.bundle);
     b.namespaces = Namespaces::build(&linux.namespaces, &mut b.findings);
     check::create(spec, request, &b.namespaces, facts, &mut b.findings);
-    b.mount_label = Some(linux.mount_label.clone()).filter(|l| !l.is_empty());
+    b.mount_label = security::mount_label(&linux.mount_label, &mut b.findings);
     let rootfs = b.bundle_path(spec.root.as_ref().map_or("", |r| r.path.as_str()));
     let rootfs = mounts::clean(&rootfs);
     let cgroup = cgroup_plan(linux, request, facts, &mut b);
@@ -98,9 +100,10 @@ pub fn create(spec: &Spec, request: &CreateRequest, facts: &Facts) -> Result<Pla
     let sysctls = sysctls::build(&linux.sysctl, &b.namespaces, &mut b.findings);
     b.program.extend(sysctls);
     if !request.no_new_keyring {
-        if !spec.process.as_ref().is_none_or(|p| p.selinux_label.is_empty()) {
-            let label = spec.process.as_ref().map(|p| p.selinux_label.clone()).unwrap_or_default();
-            b.program.push(Op::Label { file: "self/attr/keycreate".into(), label });
+        if let Some(process) = spec.process.as_ref().filter(|p| !p.selinux_label.is_empty()) {
+            // process::build says it of the same label if it is malformed.
+            let mut told = Findings::default();
+            b.program.extend(security::selinux_label(LabelFile::Keycreate, "", &process.selinux_label, &mut told));
         }
         b.program.push(Op::Keyring);
     }

@@ -4,6 +4,7 @@ use super::Facts;
 use super::finding::Findings;
 use crate::program::Op;
 use crate::spec;
+use casemate_selinux::{Context, LabelFile, MountContext, mount_option};
 use seccomp_profiles as seccomp;
 use std::str::FromStr;
 
@@ -77,7 +78,7 @@ pub fn labels(process: &spec::Process, facts: &Facts, findings: &mut Findings) -
                 "selinux label is specified in config, but selinux is disabled or not supported",
             );
         }
-        ops.push(Op::Label { file: "self/attr/exec".into(), label: process.selinux_label.clone() });
+        ops.extend(selinux_label(LabelFile::Exec, "/process/selinuxLabel", &process.selinux_label, findings));
     }
     if !process.apparmor_profile.is_empty() {
         if !facts.apparmor {
@@ -93,6 +94,31 @@ pub fn labels(process: &spec::Process, facts: &Facts, findings: &mut Findings) -
         ops.push(Op::Label { file: "self/attr/apparmor/exec".into(), label });
     }
     ops
+}
+
+/// The write of a SELinux label, as the kernel will print it: init reads it back and compares.
+pub fn selinux_label(file: LabelFile, pointer: &str, label: &str, findings: &mut Findings) -> Option<Op> {
+    match label.parse::<Context>() {
+        Ok(context) => Some(Op::Label { file: file.path().into(), label: context.to_string() }),
+        Err(invalid) => {
+            findings.invalid(pointer, format!("selinux label {label:?}: {invalid}"));
+            None
+        }
+    }
+}
+
+/// The value of the mount option `context`, when the config has a mount label.
+pub fn mount_label(label: &str, findings: &mut Findings) -> Option<String> {
+    if label.is_empty() {
+        return None;
+    }
+    match label.parse().and_then(|context| mount_option(&context, MountContext::Context)) {
+        Ok((_, value)) => Some(value),
+        Err(invalid) => {
+            findings.invalid("/linux/mountLabel", format!("mount label {label:?}: {invalid}"));
+            None
+        }
+    }
 }
 
 /// Where the descriptor of a notify listener goes.
@@ -148,4 +174,30 @@ pub fn filter(
         filter: words.collect(),
     };
     Some((op, listener))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_written_as_the_kernel_prints_it() {
+        let mut findings = Findings::default();
+        let op = selinux_label(LabelFile::Exec, "/p", "system_u:system_r:container_t:s0:c2,c1", &mut findings);
+        let label = "system_u:system_r:container_t:s0:c1,c2".to_string();
+        assert_eq!(op, Some(Op::Label { file: "self/attr/exec".into(), label }));
+        assert_eq!(mount_label("", &mut findings), None);
+        assert!(findings.is_empty());
+    }
+
+    #[test]
+    fn a_malformed_label_is_a_finding() {
+        for label in ["container_t", "u:r:t:s0 ", "u:r:t:s0\n", "u:r:t:s0:c1024", "\"u:r:t:s0\""] {
+            let mut findings = Findings::default();
+            assert_eq!(selinux_label(LabelFile::Exec, "/process/selinuxLabel", label, &mut findings), None);
+            assert_eq!(mount_label(label, &mut findings), None);
+            let text = findings.to_string();
+            assert!(text.contains("(/process/selinuxLabel)") && text.contains("(/linux/mountLabel)"), "{text}");
+        }
+    }
 }
