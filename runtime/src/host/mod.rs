@@ -11,6 +11,7 @@ use crate::cgroup::Layout;
 use crate::error::{Call, Error, Kind, Result};
 use crate::plan::Facts;
 use crate::sys::probe;
+use casemate_selinux::Selinuxfs;
 use rustix::io::Errno;
 use seccomp_profiles::profile::Flag;
 use serde::{Deserialize, Serialize};
@@ -40,9 +41,6 @@ pub struct HostFacts {
 
 /// The inode of the initial user namespace (`PROC_USER_INIT_INO`), which is the same on every kernel.
 const INITIAL_USER_NAMESPACE: &str = "user:[4026531837]";
-
-/// `SELINUX_MAGIC` of linux/magic.h.
-const SELINUX_MAGIC: u64 = 0xf97c_ff8c;
 
 impl HostFacts {
     /// Probes what `create` needs: fewer than 30 system calls, and none that waits.
@@ -146,11 +144,10 @@ fn last_capability() -> Result<u32> {
     read(path)?.trim().parse().map_err(|_| content(path))
 }
 
-/// Enabled is mounted: user space cannot use SELinux without its filesystem.
 fn selinux() -> Result<bool> {
     match rustix::fs::statfs("/sys/fs/selinux") {
-        // The kernel's type is signed on some architectures.
-        Ok(stat) => Ok(stat.f_type as u64 & 0xffff_ffff == SELINUX_MAGIC),
+        // The kernel's types are signed on some architectures; ST_RDONLY is 1.
+        Ok(stat) => Ok(Selinuxfs { magic: Some(stat.f_type as u64), read_only: stat.f_flags & 1 != 0 }.is_enabled()),
         Err(Errno::NOENT) => Ok(false),
         Err(errno) => Err(Error::call("statfs", "/sys/fs/selinux", errno)),
     }
