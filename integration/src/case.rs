@@ -66,7 +66,9 @@ impl Case {
                 Some(("other-runtime", format!("casemate only: {what}")))
             }
             Mark::Needs(fact) => host.missing(*fact),
-            Mark::Later(what) if runtime.kind == Kind::Casemate => Some(("later", format!("not in casemate yet: {what}"))),
+            Mark::Later(what) if runtime.kind == Kind::Casemate => {
+                Some(("later", format!("not in casemate yet: {what}")))
+            }
             Mark::Differs(_) | Mark::CasemateOnly(_) | Mark::Later(_) => None,
         })
     }
