@@ -6,13 +6,25 @@ use super::{Builder, Handle};
 use crate::cgroup::{Mode, Version};
 use crate::program::{Attributes, Destination, Op, Target};
 
-/// On a v2 host the unified hierarchy. On v1 and hybrid hosts a tmpfs with one mount for each v1 hierarchy, as every
+/// On a v2 host the unified hierarchy, whose root is the container's with a cgroup namespace and the host's without. On v1 and hybrid hosts a tmpfs with one mount for each v1 hierarchy, as every
 /// engine expects it: with a cgroup namespace the hierarchies themselves, whose root is then the container's, without
 /// one a bind of the container's own directory.
 pub fn build(builder: &mut Builder<'_>, destination: &str, options: &MountOptions) {
     let at = Destination { no_symlinks: true, in_proc: false };
     let own_namespace = builder.namespaces.is_private(NamespaceKind::Cgroup);
-    let attributes = Attributes { set: options.own.set | options.tree.set, ..Attributes::default() };
+    let attributes = Attributes { set: options.all_attributes().set, ..Attributes::default() };
+    if let (Mode::Unified, false, Some(unified)) =
+        (builder.facts.cgroups.mode(), own_namespace, builder.facts.cgroups.unified())
+    {
+        // A new mount in the host's cgroup namespace would set the flags of the whole hierarchy (nsdelegate,
+        // memory_recursiveprot) to what its options say; a clone of the host's mount shows the same and sets nothing.
+        let source = unified.mount_point.clone();
+        let tree = builder.handle(Handle::Tree { path: source.clone(), recursive: false });
+        let attributes = Attributes { propagation: ms::PRIVATE, ..attributes };
+        builder.program.push(Op::SetMount { target: Target::Tree(tree), attributes });
+        builder.program.push(Op::Bind { tree, source, destination: destination.into(), at: Destination::default() });
+        return;
+    }
     if builder.facts.cgroups.mode() == Mode::Unified {
         builder.program.push(Op::Mount {
             fstype: "cgroup2".into(),

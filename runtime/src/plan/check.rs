@@ -2,7 +2,8 @@
 
 use super::finding::Findings;
 use super::namespace::{NamespaceKind, Namespaces};
-use super::{CreateRequest, Facts};
+use super::{CreateRequest, Facts, clean};
+use crate::cgroup;
 use crate::spec::{Hook, Spec};
 
 /// All checks of a create that are about the configuration as a whole.
@@ -12,6 +13,10 @@ pub fn create(spec: &Spec, request: &CreateRequest, namespaces: &Namespaces, fac
         findings.unsupported("", "--no-pivot is not supported yet");
     }
     if !namespaces.is_new(NamespaceKind::Mount) {
+        let restricts = spec.linux.as_ref().is_some_and(|l| !l.masked_paths.is_empty() || !l.readonly_paths.is_empty());
+        if restricts {
+            findings.invalid("/linux/namespaces", "unable to restrict sys entries without a private MNT namespace");
+        }
         findings.invalid("/linux/namespaces", "a container needs a mount namespace of its own");
     }
     match &spec.root {
@@ -26,9 +31,10 @@ pub fn create(spec: &Spec, request: &CreateRequest, namespaces: &Namespaces, fac
     if !spec.domainname.is_empty() && !private_uts {
         findings.invalid("/domainname", "unable to set domainname without a private UTS namespace");
     }
-    for (name, value) in [("/hostname", &spec.hostname), ("/domainname", &spec.domainname)] {
+    // __NEW_UTS_LEN of the kernel.
+    for (name, value) in [("hostname", &spec.hostname), ("domainname", &spec.domainname)] {
         if value.len() > 64 {
-            findings.invalid(name, "longer than 64 bytes");
+            findings.invalid(&format!("/{name}"), format!("{name} has {} bytes, more than 64", value.len()));
         }
     }
     if spec.annotations.keys().any(String::is_empty) {
@@ -70,12 +76,19 @@ fn hooks(spec: &Spec, findings: &mut Findings) {
     ];
     for (kind, hooks) in kinds {
         for (i, hook) in hooks.iter().enumerate() {
-            let pointer = format!("/hooks/{kind}/{i}");
+            let pointer = format!("/hooks/{kind}/{i}/path");
             if !hook.path.starts_with('/') {
                 findings.invalid(&pointer, format!("{kind} hook #{i}: path \"{}\" is not absolute", hook.path));
             }
-            if hook.timeout.is_some_and(|t| t <= 0 || t > i64::from(u32::MAX)) {
-                findings.invalid(&pointer, format!("{kind} hook #{i}: timeout must be greater than zero"));
+            let pointer = format!("/hooks/{kind}/{i}/timeout");
+            match hook.timeout {
+                Some(t) if t <= 0 => {
+                    findings.invalid(&pointer, format!("{kind} hook #{i}: timeout {t} must be greater than zero"));
+                }
+                Some(t) if t > i64::from(u32::MAX) => {
+                    findings.invalid(&pointer, format!("{kind} hook #{i}: timeout {t} is longer than {} s", u32::MAX));
+                }
+                _ => {}
             }
         }
     }
@@ -108,10 +121,33 @@ fn linux(spec: &Spec, facts: &Facts, findings: &mut Findings) {
     }
     for (name, paths) in [("maskedPaths", &linux.masked_paths), ("readonlyPaths", &linux.readonly_paths)] {
         for (i, path) in paths.iter().enumerate() {
+            let pointer = format!("/linux/{name}/{i}");
             if !path.starts_with('/') {
-                findings.invalid(&format!("/linux/{name}/{i}"), format!("path \"{path}\" is not absolute"));
+                findings.invalid(&pointer, format!("{name}: path \"{path}\" is not absolute"));
+            } else if clean(path) == "/" {
+                findings
+                    .invalid(&pointer, format!("{name}: \"{path}\" is the root; root.readonly makes that read-only"));
+            } else if path.len() > 4095 {
+                findings.invalid(&pointer, format!("{name}: file name too long: more than 4095 bytes"));
             }
         }
+    }
+}
+
+/// A limit that cannot be had on this host, with a pointer to the field that the cgroup room names.
+pub fn resources(error: &cgroup::Error, findings: &mut Findings) {
+    let at = |field: &str| match field.split_once("[\"") {
+        Some((map, _)) => format!("/linux/resources/{map}"),
+        None => format!("/linux/resources/{}", field.replace('.', "/")),
+    };
+    match error {
+        // The field itself is named as one that is not supported yet.
+        cgroup::Error::NoController { controller: "rdma", .. } => {}
+        cgroup::Error::NoController { field, .. } => findings.unsupported(&at(field), error.to_string()),
+        cgroup::Error::BadValue { field, .. } if field.starts_with("rdma") => {}
+        cgroup::Error::BadValue { field, .. } => findings.invalid(&at(field), error.to_string()),
+        cgroup::Error::Devices { .. } => findings.invalid("/linux/resources/devices", error.to_string()),
+        _ => findings.invalid("/linux/resources", error.to_string()),
     }
 }
 

@@ -4,7 +4,9 @@ use super::Builder;
 use super::mounts::clean;
 use crate::program::Op;
 use crate::spec;
+use std::collections::BTreeMap;
 
+const S_IFMT: u32 = 0o170000;
 const S_IFCHR: u32 = 0o020000;
 const S_IFBLK: u32 = 0o060000;
 const S_IFIFO: u32 = 0o010000;
@@ -34,13 +36,27 @@ pub fn build(builder: &mut Builder<'_>, listed: &[spec::Device]) {
         return;
     }
     let on_dev = builder.has_dev;
-    let mut nodes: Vec<Op> = Vec::new();
+    let mut nodes: Vec<Op> = Vec::with_capacity(listed.len() + DEFAULT.len());
+    let mut places: BTreeMap<String, (u32, u32, u32)> = BTreeMap::new();
     for (i, device) in listed.iter().enumerate() {
-        nodes.extend(node(builder, i, device));
+        let Some(op) = node(builder, i, device) else { continue };
+        let Op::Device { path, mode, major, minor, .. } = &op else { continue };
+        // The multiplexer is the container's own devpts', wherever a privileged container's list has it from.
+        if path == "/dev/ptmx" {
+            continue;
+        }
+        let identity = (mode & S_IFMT, *major, *minor);
+        match places.insert(path.clone(), identity) {
+            None => nodes.push(op),
+            Some(before) if before == identity => {}
+            Some(_) => {
+                let message = format!("device \"{path}\" is listed twice, as different devices");
+                builder.findings.invalid(&format!("/linux/devices/{i}/path"), message);
+            }
+        }
     }
     for (path, major, minor) in DEFAULT {
-        let listed = nodes.iter().any(|op| matches!(op, Op::Device { path: p, .. } if p == path));
-        if !listed {
+        if !places.contains_key(path) {
             let mode = S_IFCHR | 0o666;
             nodes.push(Op::Device { path: path.into(), mode, major, minor, uid: 0, gid: 0, on_dev });
         }
@@ -58,12 +74,19 @@ fn node(builder: &mut Builder<'_>, index: usize, device: &spec::Device) -> Optio
         "b" => S_IFBLK,
         "p" => S_IFIFO,
         other => {
-            builder.findings.invalid(&pointer, format!("device type \"{other}\" is none of c, b, u, p"));
+            let message = format!("device \"{}\": type \"{other}\" is none of c, b, u, p", device.path);
+            builder.findings.invalid(&format!("{pointer}/type"), message);
             return None;
         }
     };
-    if !device.path.starts_with('/') {
-        builder.findings.invalid(&pointer, format!("device path \"{}\" is not absolute", device.path));
+    let wrong = match clean(&device.path).as_str() {
+        _ if !device.path.starts_with('/') => Some("is not absolute"),
+        "/" | "/dev" => Some("is a directory"),
+        path if path.len() > 4095 => Some("is too long"),
+        _ => None,
+    };
+    if let Some(wrong) = wrong {
+        builder.findings.invalid(&format!("{pointer}/path"), format!("device path \"{}\" {wrong}", device.path));
         return None;
     }
     let number = |n: i64, limit: i64| u32::try_from(n).ok().filter(|_| n < limit);
@@ -74,7 +97,8 @@ fn node(builder: &mut Builder<'_>, index: usize, device: &spec::Device) -> Optio
         match (number(device.major, 1 << 12), number(device.minor, 1 << 20)) {
             (Some(major), Some(minor)) => (major, minor),
             _ => {
-                let message = format!("device number {}:{} is out of range", device.major, device.minor);
+                let number = format!("{}:{}", device.major, device.minor);
+                let message = format!("device \"{}\": number {number} is out of range", device.path);
                 builder.findings.invalid(&pointer, message);
                 return None;
             }

@@ -14,6 +14,14 @@ pub struct Finding {
     pub unsupported: bool,
 }
 
+/// How many findings an error names: engines keep one line of it.
+const SHOWN: usize = 32;
+
+/// A key as a part of a JSON pointer (RFC 6901, section 3).
+pub fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
 /// Findings of one pass over a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Findings {
@@ -29,6 +37,16 @@ impl Findings {
     /// The configuration asks for something that casemate does not have.
     pub fn unsupported(&mut self, pointer: &str, message: impl Into<String>) {
         self.all.push(Finding { pointer: pointer.into(), message: message.into(), unsupported: true });
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Each of them, in the order found.
+    pub fn iter(&self) -> impl Iterator<Item = &Finding> {
+        self.all.iter()
     }
 
     /// Whether there are none.
@@ -48,10 +66,16 @@ impl Findings {
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, finding) in self.all.iter().enumerate() {
+        for (i, finding) in self.all.iter().take(SHOWN).enumerate() {
             let between = if i == 0 { "" } else { "; " };
-            write!(f, "{between}{} ({})", finding.message, finding.pointer)?;
+            write!(f, "{between}{}", finding.message)?;
+            if !finding.pointer.is_empty() {
+                write!(f, " ({})", finding.pointer)?;
+            }
         }
-        Ok(())
+        match self.all.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
     }
 }

@@ -6,7 +6,9 @@
 mod cgroup_mount;
 mod check;
 mod devices;
+pub mod explain;
 pub mod finding;
+mod limits;
 pub mod mount_options;
 mod mounts;
 pub mod namespace;
@@ -14,6 +16,8 @@ mod order;
 mod process;
 pub mod security;
 mod sysctls;
+#[cfg(test)]
+mod tests;
 
 pub use mounts::clean;
 
@@ -23,7 +27,7 @@ use crate::program::{Op, Slot};
 use crate::spec::{Hook, Resources, Spec};
 use finding::Findings;
 use namespace::{NamespaceKind, Namespaces};
-use security::Listener;
+use security::{Listener, SeccompSummary};
 use serde::Serialize;
 
 /// What the host is like, as far as a plan depends on it. Probed once, in `host`.
@@ -124,7 +128,6 @@ pub struct CgroupPlan {
     /// One directory in each hierarchy.
     pub path: cgroup::Path,
     /// The limits, as the config has them.
-    #[serde(skip)]
     pub resources: Resources,
     /// The complete list of device rules; nothing else is allowed.
     pub devices: Vec<String>,
@@ -152,6 +155,8 @@ pub struct Plan {
     pub oom_score_adj: Option<i64>,
     /// Whether init sends a terminal.
     pub terminal: bool,
+    /// What the seccomp filter was compiled from; none without a filter.
+    pub seccomp: Option<SeccompSummary>,
     /// Where a seccomp listener goes.
     pub listener: Option<Listener>,
     /// What init does.
@@ -176,6 +181,8 @@ struct Builder<'s> {
     has_dev: bool,
     /// That tmpfs is to become read-only.
     readonly_dev: bool,
+    /// Other tmpfs that are to become read-only when all that goes onto them is there.
+    readonly_later: Vec<String>,
     /// The config binds something of the host's on /dev.
     foreign_dev: bool,
     /// Some mount takes part in propagation with the host.
@@ -196,6 +203,7 @@ impl<'s> Builder<'s> {
             mount_label: None,
             has_dev: false,
             readonly_dev: false,
+            readonly_later: Vec::new(),
             foreign_dev: false,
             shares_mounts: false,
             has_seccomp: false,

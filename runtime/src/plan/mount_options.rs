@@ -23,6 +23,9 @@ pub mod ms {
     pub const NOSUID: u64 = 2;
     pub const NODEV: u64 = 4;
     pub const NOEXEC: u64 = 8;
+    pub const SYNCHRONOUS: u64 = 16;
+    pub const MANDLOCK: u64 = 64;
+    pub const DIRSYNC: u64 = 128;
     pub const NOSYMFOLLOW: u64 = 1 << 8;
     pub const NOATIME: u64 = 1 << 10;
     pub const NODIRATIME: u64 = 1 << 11;
@@ -32,6 +35,7 @@ pub mod ms {
     pub const SHARED: u64 = 1 << 20;
     pub const I_VERSION: u64 = 1 << 23;
     pub const STRICTATIME: u64 = 1 << 24;
+    pub const LAZYTIME: u64 = 1 << 25;
 }
 
 /// What one option means.
@@ -41,8 +45,10 @@ enum Meaning {
     Attribute { set: u64, clear: u64 },
     /// The same, down the whole tree.
     Recursive { set: u64, clear: u64 },
-    /// A flag of the filesystem that fsconfig(2) knows by this name.
-    Filesystem(&'static str),
+    /// Takes back one way of keeping access times, if it is the one that holds.
+    NotAtime { way: u64, recursive: bool },
+    /// Switches a flag of the filesystem on or off: fsconfig(2)'s word for it, and the flag of mount(2).
+    Filesystem { word: &'static str, flag: u64, on: bool },
     /// A propagation type.
     Propagation { kind: u64, recursive: bool },
     /// bind or rbind.
@@ -51,15 +57,17 @@ enum Meaning {
     Remount,
     /// Copies the directory that a tmpfs covers into it.
     CopyUp,
-    /// The one that only mount(2) can say.
-    Iversion,
+    /// The one that only mount(2) can say, on or off.
+    Iversion(bool),
     /// An id-mapped mount.
     IdMap,
     /// What is so anyway.
     Nothing,
 }
 
-use Meaning::{Attribute, Bind, CopyUp, Filesystem, IdMap, Iversion, Nothing, Propagation, Recursive, Remount};
+use Meaning::{
+    Attribute, Bind, CopyUp, Filesystem, IdMap, Iversion, NotAtime, Nothing, Propagation, Recursive, Remount,
+};
 
 const fn set(set: u64) -> Meaning {
     Attribute { set, clear: 0 }
@@ -79,6 +87,15 @@ const fn rclear(clear: u64) -> Meaning {
 const fn ratime(set: u64) -> Meaning {
     Recursive { set, clear: attr::ATIME }
 }
+const fn not_atime(way: u64, recursive: bool) -> Meaning {
+    NotAtime { way, recursive }
+}
+const fn on(word: &'static str, flag: u64) -> Meaning {
+    Filesystem { word, flag, on: true }
+}
+const fn off(word: &'static str, flag: u64) -> Meaning {
+    Filesystem { word, flag, on: false }
+}
 const fn propagation(kind: u64, recursive: bool) -> Meaning {
     Propagation { kind, recursive }
 }
@@ -86,32 +103,32 @@ const fn propagation(kind: u64, recursive: bool) -> Meaning {
 /// Every option by name, sorted. `norelatime` and `rnorelatime` change nothing: since Linux 2.6.30 relative atime is
 /// what a mount has unless `noatime` or `strictatime` is asked for. `silent` and `loud` are about printk only.
 static OPTIONS: &[(&str, Meaning)] = &[
-    ("async", Filesystem("async")),
-    ("atime", atime(0)),
+    ("async", off("async", ms::SYNCHRONOUS)),
+    ("atime", not_atime(attr::NOATIME, false)),
     ("bind", Bind { recursive: false }),
     ("defaults", Nothing),
     ("dev", clear(attr::NODEV)),
     ("diratime", clear(attr::NODIRATIME)),
-    ("dirsync", Filesystem("dirsync")),
+    ("dirsync", on("dirsync", ms::DIRSYNC)),
     ("exec", clear(attr::NOEXEC)),
     ("idmap", IdMap),
-    ("iversion", Iversion),
-    ("lazytime", Filesystem("lazytime")),
+    ("iversion", Iversion(true)),
+    ("lazytime", on("lazytime", ms::LAZYTIME)),
     ("loud", Nothing),
-    ("mand", Filesystem("mand")),
+    ("mand", on("mand", ms::MANDLOCK)),
     ("noatime", atime(attr::NOATIME)),
     ("nodev", set(attr::NODEV)),
     ("nodiratime", set(attr::NODIRATIME)),
     ("noexec", set(attr::NOEXEC)),
-    ("noiversion", Nothing),
-    ("nolazytime", Filesystem("nolazytime")),
-    ("nomand", Filesystem("nomand")),
+    ("noiversion", Iversion(false)),
+    ("nolazytime", off("nolazytime", ms::LAZYTIME)),
+    ("nomand", off("nomand", ms::MANDLOCK)),
     ("norelatime", Nothing),
-    ("nostrictatime", atime(0)),
+    ("nostrictatime", not_atime(attr::STRICTATIME, false)),
     ("nosuid", set(attr::NOSUID)),
     ("nosymfollow", set(attr::NOSYMFOLLOW)),
     ("private", propagation(ms::PRIVATE, false)),
-    ("ratime", ratime(0)),
+    ("ratime", not_atime(attr::NOATIME, true)),
     ("rbind", Bind { recursive: true }),
     ("rdev", rclear(attr::NODEV)),
     ("rdiratime", rclear(attr::NODIRATIME)),
@@ -124,7 +141,7 @@ static OPTIONS: &[(&str, Meaning)] = &[
     ("rnodiratime", rset(attr::NODIRATIME)),
     ("rnoexec", rset(attr::NOEXEC)),
     ("rnorelatime", Nothing),
-    ("rnostrictatime", ratime(0)),
+    ("rnostrictatime", not_atime(attr::STRICTATIME, true)),
     ("rnosuid", rset(attr::NOSUID)),
     ("rnosymfollow", rset(attr::NOSYMFOLLOW)),
     ("ro", set(attr::RDONLY)),
@@ -145,7 +162,7 @@ static OPTIONS: &[(&str, Meaning)] = &[
     ("strictatime", atime(attr::STRICTATIME)),
     ("suid", clear(attr::NOSUID)),
     ("symfollow", clear(attr::NOSYMFOLLOW)),
-    ("sync", Filesystem("sync")),
+    ("sync", on("sync", ms::SYNCHRONOUS)),
     ("tmpcopyup", CopyUp),
     ("unbindable", propagation(ms::UNBINDABLE, false)),
 ];
@@ -174,7 +191,9 @@ pub struct MountOptions {
     pub iversion: bool,
     /// idmap or ridmap.
     pub id_map: bool,
-    /// What the filesystem itself is to be told.
+    /// Flags that every filesystem has: fsconfig(2)'s word, the flag of mount(2), and whether it is switched on.
+    pub flags: Vec<(&'static str, u64, bool)>,
+    /// What this filesystem itself is to be told.
     pub data: Vec<(String, Option<String>)>,
 }
 
@@ -185,35 +204,45 @@ impl MountOptions {
         for option in options {
             match OPTIONS.binary_search_by_key(&option.as_str(), |(name, _)| name) {
                 Ok(at) => all.take(OPTIONS[at].1),
-                Err(_) => all.data.push(match option.split_once('=') {
-                    Some((key, value)) => (key.to_string(), Some(value.to_string())),
-                    None => (option.clone(), None),
-                }),
+                Err(_) => all.data.extend(split(option)),
             }
         }
         all
     }
 
     fn take(&mut self, meaning: Meaning) {
-        let apply = |attributes: &mut Attributes, set: u64, clear: u64| {
-            attributes.set = (attributes.set & !clear) | set;
-            attributes.clear = (attributes.clear & !set) | clear;
-        };
         match meaning {
             Attribute { set, clear } => apply(&mut self.own, set, clear),
             Recursive { set, clear } => apply(&mut self.tree, set, clear),
-            Filesystem(flag) => self.data.push((flag.to_string(), None)),
+            NotAtime { way, recursive } => {
+                let attributes = if recursive { &mut self.tree } else { &mut self.own };
+                let holds = attributes.set & attr::ATIME;
+                if holds == way || holds == 0 {
+                    apply(attributes, 0, attr::ATIME);
+                }
+            }
+            Filesystem { word, flag, on } => {
+                self.flags.retain(|(_, other, _)| *other != flag);
+                self.flags.push((word, flag, on));
+            }
             Propagation { kind, recursive } => self.propagation.push((kind, recursive)),
-            Bind { recursive } => self.bind = Some(recursive),
+            Bind { recursive } => self.bind = Some(recursive.max(self.bind.unwrap_or(false))),
             Remount => self.remount = true,
             CopyUp => self.copy_up = true,
-            Iversion => self.iversion = true,
+            Iversion(on) => self.iversion = on,
             IdMap => self.id_map = true,
             Nothing => {}
         }
     }
 
-    /// The same attributes as flags of mount(2).
+    /// The attributes of a mount with nothing below it, where plain and recursive options mean the same.
+    pub fn all_attributes(&self) -> Attributes {
+        let mut all = self.own;
+        apply(&mut all, self.tree.set, self.tree.clear);
+        all
+    }
+
+    /// The same, and the flags of the filesystem, as flags of mount(2).
     pub fn legacy_flags(&self) -> u64 {
         let table = [
             (attr::RDONLY, ms::RDONLY),
@@ -225,8 +254,40 @@ impl MountOptions {
             (attr::NODIRATIME, ms::NODIRATIME),
             (attr::NOSYMFOLLOW, ms::NOSYMFOLLOW),
         ];
-        table.iter().filter(|(a, _)| self.own.set & a != 0).fold(ms::I_VERSION, |flags, (_, m)| flags | m)
+        let set = self.all_attributes().set;
+        let of_mount = table.iter().filter(|(a, _)| set & a != 0).map(|(_, m)| *m);
+        let of_filesystem = self.flags.iter().filter(|(_, _, on)| *on).map(|(_, m, _)| *m);
+        let counted = if self.iversion { ms::I_VERSION } else { 0 };
+        of_mount.chain(of_filesystem).fold(counted, |all, flag| all | flag)
     }
+}
+
+fn apply(attributes: &mut Attributes, set: u64, clear: u64) {
+    attributes.set = (attributes.set & !clear) | set;
+    attributes.clear = (attributes.clear & !set) | clear;
+}
+
+/// One entry of `options` for the filesystem. mount(2) takes all of them as one text with commas between, so an entry
+/// may hold several; a comma in double quotes (a label with categories) or behind a backslash (a path of overlayfs) is
+/// part of a value. The quotes are mount(2)'s and no part of a label.
+fn split(entry: &str) -> Vec<(String, Option<String>)> {
+    let mut parts = vec![String::new()];
+    let (mut quoted, mut escaped) = (false, false);
+    for c in entry.chars() {
+        quoted ^= c == '"';
+        match parts.last_mut() {
+            Some(part) if c != ',' || quoted || escaped => part.push(c),
+            _ => parts.push(String::new()),
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    parts.retain(|part| !part.is_empty());
+    let pair = |part: String| match part.split_once('=') {
+        Some((key, value)) if key.ends_with("context") => (key.to_string(), Some(value.replace('"', ""))),
+        Some((key, value)) => (key.to_string(), Some(value.to_string())),
+        None => (part, None),
+    };
+    parts.into_iter().map(pair).collect()
 }
 
 #[cfg(test)]
@@ -264,5 +325,86 @@ mod tests {
         assert_eq!(options.own.set, attr::RDONLY);
         assert_eq!((options.tree.set, options.tree.recursive), (attr::NOSUID, true));
         assert_eq!(options.propagation, [(ms::PRIVATE, true)]);
+    }
+
+    /// All options that config.md 1.3 says MUST, SHOULD or MAY be there, but the two of id-mapped mounts.
+    const SPEC: &str = "async atime bind defaults dev diratime dirsync exec iversion lazytime loud noatime nodev \
+        nodiratime noexec noiversion nolazytime norelatime nostrictatime nosuid private ratime rbind rdev rdiratime \
+        relatime remount rexec rnoatime rnodiratime rnoexec rnorelatime rnostrictatime rnosuid ro rprivate rrelatime \
+        rro rrw rshared rslave rstrictatime rsuid runbindable rw shared silent slave strictatime suid sync tmpcopyup \
+        unbindable mand nomand nosymfollow symfollow rnosymfollow rsymfollow rnodev";
+
+    #[test]
+    fn every_option_of_the_spec_is_understood_and_listed_in_features() {
+        for option in SPEC.split_whitespace() {
+            assert_eq!(parse(&[option]).data, [], "{option}");
+            assert!(names().any(|name| name == option), "{option}");
+        }
+        assert_eq!(names().count(), SPEC.split_whitespace().count());
+        for option in ["idmap", "ridmap"] {
+            assert!(parse(&[option]).id_map && names().all(|name| name != option));
+        }
+    }
+
+    #[test]
+    fn every_plain_attribute_has_its_opposite_and_its_recursive_twin() {
+        for (set, clear, bit) in [
+            ("ro", "rw", attr::RDONLY),
+            ("nosuid", "suid", attr::NOSUID),
+            ("nodev", "dev", attr::NODEV),
+            ("noexec", "exec", attr::NOEXEC),
+            ("nodiratime", "diratime", attr::NODIRATIME),
+            ("nosymfollow", "symfollow", attr::NOSYMFOLLOW),
+        ] {
+            assert_eq!((parse(&[set]).own.set, parse(&[clear]).own.clear), (bit, bit), "{set}");
+            let (rset, rclear) = (format!("r{set}"), format!("r{clear}"));
+            assert_eq!((parse(&[&rset]).tree.set, parse(&[&rclear]).tree.clear), (bit, bit), "{rset}");
+            assert_eq!(parse(&[&rset]).own, Attributes::default(), "{rset}");
+        }
+    }
+
+    #[test]
+    fn an_access_time_option_takes_back_only_its_own_kind() {
+        let way = |options: &[&str]| parse(options).own.set & attr::ATIME;
+        assert_eq!(way(&["strictatime", "atime"]), attr::STRICTATIME);
+        assert_eq!(way(&["noatime", "nostrictatime"]), attr::NOATIME);
+        assert_eq!(way(&["noatime", "atime"]), 0);
+        assert_eq!(way(&["noatime", "relatime"]), 0);
+        assert_eq!(way(&["noatime", "norelatime"]), attr::NOATIME);
+    }
+
+    #[test]
+    fn flags_of_the_filesystem_are_no_data_and_the_last_one_counts() {
+        let options = parse(&["sync", "mand", "async", "dirsync", "noiversion"]);
+        assert_eq!(options.data, []);
+        assert_eq!(options.flags.iter().map(|(word, ..)| *word).collect::<Vec<_>>(), ["mand", "async", "dirsync"]);
+        assert_eq!(options.legacy_flags(), ms::MANDLOCK | ms::DIRSYNC);
+        assert!(!parse(&["iversion", "noiversion"]).iversion);
+        assert_eq!(
+            parse(&["iversion", "ro", "rnosuid", "sync"]).legacy_flags(),
+            ms::I_VERSION | ms::RDONLY | ms::NOSUID | ms::SYNCHRONOUS
+        );
+    }
+
+    #[test]
+    fn one_entry_may_hold_several_options_as_for_mount_2() {
+        let pair = |key: &str, value: &str| (key.to_string(), Some(value.to_string()));
+        assert_eq!(parse(&["mode=755,size=64k"]).data, [pair("mode", "755"), pair("size", "64k")]);
+        assert_eq!(parse(&["", ","]).data, []);
+        assert_eq!(parse(&["lowerdir=/a\\,b"]).data, [pair("lowerdir", "/a\\,b")]);
+        let label = "context=\"system_u:object_r:container_file_t:s0:c1,c2\"";
+        assert_eq!(parse(&[label, "mode=1"]).data[0], pair("context", "system_u:object_r:container_file_t:s0:c1,c2"));
+    }
+
+    #[test]
+    fn several_propagation_options_are_all_kept_in_order() {
+        assert_eq!(parse(&["slave", "rshared"]).propagation, [(ms::SLAVE, false), (ms::SHARED, true)]);
+    }
+
+    #[test]
+    fn of_bind_and_rbind_the_deeper_one_counts() {
+        assert_eq!(parse(&["rbind", "bind"]).bind, Some(true));
+        assert_eq!(parse(&["bind", "rbind"]).bind, Some(true));
+        assert_eq!(parse(&["bind"]).bind, Some(false));
     }
 }

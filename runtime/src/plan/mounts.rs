@@ -1,7 +1,7 @@
 //! The config's mounts as operations, in the config's order.
 
 use super::cgroup_mount;
-use super::mount_options::{MountOptions, ms};
+use super::mount_options::{MountOptions, attr, ms};
 use super::{Builder, Handle};
 use crate::program::{Attributes, Destination, Op, Target};
 use crate::spec;
@@ -56,90 +56,154 @@ pub fn build(builder: &mut Builder<'_>, mounts: &[spec::Mount]) {
 /// Whether the mount can be planned; what is wrong with it goes to the findings.
 fn check(builder: &mut Builder<'_>, mount: &Mount<'_>) -> bool {
     let findings = &mut builder.findings;
-    let before = findings.clone();
-    let at = &mount.pointer;
+    let before = findings.len();
+    let (at, options, destination) = (&mount.pointer, &mount.options, &mount.destination);
+    let kind = mount.spec.r#type.as_str();
+    let is_bind = options.bind.is_some() || kind == "bind";
     if mount.spec.destination.is_empty() {
-        findings.invalid(at, "mount destination is empty");
+        findings.invalid(&format!("{at}/destination"), "mount destination is empty");
+    } else if destination == "/" && !options.remount {
+        findings.invalid(&format!("{at}/destination"), "a mount over the root filesystem hides it");
     }
-    if mount.destination == "/" {
-        findings.invalid(at, "a mount over the root filesystem hides it");
+    if destination.len() > PATH_MAX || mount.spec.source.len() > PATH_MAX {
+        findings.invalid(at, "file name too long: source or destination has more than 4095 bytes");
     }
-    if mount.options.id_map || !mount.spec.uid_mappings.is_empty() || !mount.spec.gid_mappings.is_empty() {
-        findings.unsupported(at, format!("id-mapped mount \"{}\" is not supported yet", mount.destination));
+    for (field, used) in [
+        ("options", options.id_map),
+        ("uidMappings", !mount.spec.uid_mappings.is_empty()),
+        ("gidMappings", !mount.spec.gid_mappings.is_empty()),
+    ] {
+        if used {
+            let message = format!("id-mapped mount \"{destination}\": {field} is not supported yet");
+            findings.unsupported(&format!("{at}/{field}"), message);
+        }
     }
-    let is_bind = mount.options.bind.is_some() || mount.spec.r#type == "bind";
-    if is_bind && !mount.options.data.is_empty() {
-        findings.invalid(
-            at,
-            format!(
-                "bind mounts cannot have any filesystem-specific options applied: {}",
-                mount.options.data.iter().map(|(k, _)| k.as_str()).collect::<Vec<_>>().join(",")
-            ),
-        );
+    if options.remount {
+        if !options.data.is_empty() || !options.flags.is_empty() || options.iversion {
+            let message = format!("remount of \"{destination}\" cannot change options of the filesystem");
+            findings.unsupported(&format!("{at}/options"), message);
+        }
+        return findings.len() == before;
     }
-    if is_bind && mount.options.copy_up {
-        findings.invalid(at, "tmpcopyup is for tmpfs only");
+    if is_bind && !options.data.is_empty() {
+        let names = options.data.iter().map(|(k, _)| k.as_str()).collect::<Vec<_>>().join(",");
+        let message = format!("bind mounts cannot have any filesystem-specific options applied: {names}");
+        findings.invalid(&format!("{at}/options"), message);
     }
-    if is_bind && mount.spec.source.is_empty() && !mount.options.remount {
-        findings.invalid(at, "a bind mount needs a source");
+    if options.copy_up && (is_bind || kind != "tmpfs") {
+        findings.invalid(&format!("{at}/options"), "tmpcopyup is for tmpfs only");
     }
-    if !is_bind && mount.spec.r#type.is_empty() && !mount.options.remount {
-        findings.invalid(at, "a mount needs a type, or the option bind");
+    if is_bind && mount.spec.source.is_empty() {
+        findings.invalid(&format!("{at}/source"), format!("bind mount on \"{destination}\" needs a source"));
     }
-    if mount.destination == "/proc" && mount.spec.r#type != "proc" && !mount.options.remount {
-        // Something else in procfs's place would take the writes that label this process (CVE-2019-16884).
-        findings.invalid(at, format!("\"{}\" cannot be mounted because it is not of type proc", mount.destination));
+    if !is_bind && kind.is_empty() {
+        findings.invalid(&format!("{at}/type"), format!("mount on \"{destination}\" needs a type, or the option bind"));
     }
-    if let Some(inside) = mount.destination.strip_prefix("/proc/")
-        && !IN_PROC.contains(&mount.destination.as_str())
-    {
-        findings.invalid(at, format!("\"/proc/{inside}\" cannot be mounted because it is inside /proc"));
+    // Something else in procfs's place would take the writes that label this process (CVE-2019-16884). The host's own
+    // procfs is what a container in the host's pid namespace may get.
+    let is_proc = if is_bind {
+        mount.spec.source.starts_with('/') && clean(&mount.spec.source) == "/proc"
+    } else {
+        kind == "proc"
+    };
+    if destination == "/proc" && !is_proc {
+        findings.invalid(at, format!("\"{destination}\" cannot be mounted because it is not of type proc"));
     }
-    *findings == before
+    if destination.starts_with("/proc/") && !(is_bind && IN_PROC.contains(&destination.as_str())) {
+        findings.invalid(at, format!("\"{destination}\" cannot be mounted because it is inside /proc"));
+    }
+    findings.len() == before
 }
+
+/// As the kernel's PATH_MAX, without the NUL.
+const PATH_MAX: usize = 4095;
+/// The longest value of fsconfig(2), in bytes, and the longest text of options of mount(2): a page with its NUL.
+const FSCONFIG_MAX: usize = 255;
+const MOUNT_DATA_MAX: usize = 4095;
 
 /// A new filesystem.
 fn filesystem(builder: &mut Builder<'_>, mount: &Mount<'_>) {
     let fstype = mount.spec.r#type.clone();
+    let is_tmpfs = fstype == "tmpfs";
+    let is_dev = mount.destination == "/dev" && is_tmpfs;
+    let mut data = mount.options.data.clone();
+    let labelled =
+        !matches!(fstype.as_str(), "proc" | "sysfs" | "mqueue") && data.iter().all(|(key, _)| key != "context");
+    if let Some(label) = builder.mount_label.as_ref().filter(|_| labelled) {
+        data.push(("context".to_string(), Some(label.clone())));
+    }
+    let lengths = data.iter().map(|(key, value)| (key.len(), value.as_ref().map_or(0, String::len)));
+    if lengths.clone().map(|(key, value)| key + value + 2).sum::<usize>() > MOUNT_DATA_MAX {
+        let message =
+            format!("options of the mount on \"{}\" have more than {MOUNT_DATA_MAX} bytes", mount.destination);
+        builder.findings.invalid(&format!("{}/options", mount.pointer), message);
+        return;
+    }
+    // mount(2) for what fsconfig(2) cannot say: iversion, and long values such as the layers of an overlay. Not for
+    // tmpfs, which has neither.
+    let long =
+        lengths.clone().any(|(key, value)| key.max(value) > FSCONFIG_MAX) || mount.spec.source.len() > FSCONFIG_MAX;
+    let legacy = (mount.options.iversion || long) && !is_tmpfs;
+    if mount.options.iversion && is_tmpfs {
+        builder.warnings.push(format!("iversion has no effect on the tmpfs on \"{}\"", mount.destination));
+    }
+    let mut attributes = mount.options.all_attributes();
+    attributes.recursive = false;
+    attributes.propagation = mount.options.propagation.last().map_or(0, |(kind, _)| *kind);
+    // A tmpfs gets its mode, its copied contents, and the mounts, nodes and links on it before it becomes read-only.
+    if is_tmpfs && attributes.set & attr::RDONLY != 0 {
+        attributes.set &= !attr::RDONLY;
+        if is_dev {
+            builder.readonly_dev = true;
+        } else {
+            builder.readonly_later.push(mount.destination.clone());
+        }
+    } else {
+        builder.readonly_later.retain(|destination| *destination != mount.destination);
+    }
+    let has_mode = data.iter().any(|(key, _)| key == "mode");
     let mut options = Vec::new();
     if !mount.spec.source.is_empty() {
         options.push(("source".to_string(), Some(mount.spec.source.clone())));
     }
-    options.extend(mount.options.data.iter().cloned());
-    let labelled = !matches!(fstype.as_str(), "proc" | "sysfs" | "mqueue");
-    if let Some(label) = builder.mount_label.as_ref().filter(|_| labelled) {
-        options.push(("context".to_string(), Some(label.clone())));
+    if !legacy {
+        options.extend(mount.options.flags.iter().map(|(word, ..)| ((*word).to_string(), None)));
     }
-    let is_dev = mount.destination == "/dev" && fstype == "tmpfs";
-    let mut own = mount.options.own;
-    // Nodes and links are made on it before it becomes read-only.
-    let readonly_dev = is_dev && own.set & super::mount_options::attr::RDONLY != 0;
-    if readonly_dev {
-        own.set &= !super::mount_options::attr::RDONLY;
-        builder.readonly_dev = true;
-    }
-    own.set |= mount.options.tree.set;
-    own.propagation = single_propagation(&mount.options);
-    let has_mode = options.iter().any(|(key, _)| key == "mode");
+    options.extend(data);
     builder.program.push(Op::Mount {
         destination: mount.destination.clone(),
         options,
-        attributes: own,
+        attributes,
         at: Destination { no_symlinks: matches!(fstype.as_str(), "proc" | "sysfs"), in_proc: false },
         is_dev,
         copy_up: mount.options.copy_up,
-        inherit_mode: fstype == "tmpfs" && !has_mode,
-        legacy_flags: mount.options.iversion.then(|| mount.options.legacy_flags()),
+        inherit_mode: is_tmpfs && !has_mode,
+        legacy_flags: legacy.then(|| mount.options.legacy_flags()),
         fstype,
     });
-    if is_dev {
-        builder.has_dev = true;
+    builder.has_dev |= is_dev;
+}
+
+/// What was held back when these tmpfs were mounted.
+pub fn make_readonly(builder: &mut Builder<'_>) {
+    for path in std::mem::take(&mut builder.readonly_later) {
+        let attributes = Attributes { set: attr::RDONLY, ..Attributes::default() };
+        builder.program.push(Op::SetMount { target: Target::Path(path), attributes });
     }
 }
 
 /// A tree of the host's.
 fn bind(builder: &mut Builder<'_>, mount: &Mount<'_>) {
     let recursive = mount.options.bind.unwrap_or(false);
+    let without_effect: Vec<&str> =
+        mount.options.flags.iter().filter(|(_, _, on)| *on).map(|(word, ..)| *word).collect();
+    if !without_effect.is_empty() || mount.options.iversion {
+        // They are the filesystem's, which is the host's; mount(2) ignores them here.
+        let words = without_effect.into_iter().chain(mount.options.iversion.then_some("iversion"));
+        let words = words.collect::<Vec<_>>().join(",");
+        builder.warnings.push(format!("{words} has no effect on the bind mount on \"{}\"", mount.destination));
+    }
+    builder.readonly_later.retain(|destination| *destination != mount.destination);
     let source = builder.bundle_path(&mount.spec.source);
     let tree = builder.handle(Handle::Tree { path: source.clone(), recursive });
     // A clone of a shared mount is its peer: what is mounted inside would appear on the host. Unless the config wants
@@ -150,8 +214,7 @@ fn bind(builder: &mut Builder<'_>, mount: &Mount<'_>) {
         propagation.push((ms::SLAVE, recursive));
     }
     if let Some((kind, deep)) = propagation.first().copied()
-        && (deep == recursive || !recursive)
-        && own.set | own.clear == 0
+        && (!(deep && recursive) || own.set | own.clear == 0)
     {
         // One call where one is enough.
         own = Attributes { propagation: kind, recursive: deep && recursive, ..own };
@@ -182,23 +245,17 @@ fn bind(builder: &mut Builder<'_>, mount: &Mount<'_>) {
     });
 }
 
-/// Changes a mount that an earlier entry made.
+/// Changes the mount that an earlier entry made, or the root's.
 fn remount(builder: &mut Builder<'_>, mount: &Mount<'_>) {
-    if !mount.options.data.is_empty() {
-        let message = format!("remount of \"{}\" cannot change options of the filesystem", mount.destination);
-        builder.findings.unsupported(&mount.pointer, message);
-        return;
-    }
-    for attributes in [mount.options.own, mount.options.tree] {
-        if attributes.set | attributes.clear != 0 {
-            let target = Target::Path(mount.destination.clone());
-            builder.program.push(Op::SetMount { target, attributes });
+    let target = if mount.destination == "/" { Target::Root } else { Target::Path(mount.destination.clone()) };
+    let propagation = mount.options.propagation.iter();
+    let propagation =
+        propagation.map(|(kind, deep)| Attributes { propagation: *kind, recursive: *deep, ..Attributes::default() });
+    for attributes in [mount.options.own, mount.options.tree].into_iter().chain(propagation) {
+        if attributes.set | attributes.clear | attributes.propagation != 0 {
+            builder.program.push(Op::SetMount { target: target.clone(), attributes });
         }
     }
-}
-
-fn single_propagation(options: &MountOptions) -> u64 {
-    options.propagation.last().map_or(0, |(kind, _)| *kind)
 }
 
 /// filepath.Clean of an absolute path: no empty, `.` or `..` components. What the components lead to is found by the
@@ -215,16 +272,4 @@ pub fn clean(path: &str) -> String {
         }
     }
     format!("/{}", parts.join("/"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn destinations_are_cleaned() {
-        for (path, wanted) in [("/a//b/./c/..", "/a/b"), ("a", "/a"), ("/..", "/"), ("/../../x", "/x")] {
-            assert_eq!(clean(path), wanted);
-        }
-    }
 }

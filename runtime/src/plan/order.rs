@@ -4,7 +4,7 @@ use super::finding::Findings;
 use super::mount_options::{attr, ms};
 use super::namespace::{NamespaceKind, Namespaces};
 use super::{Builder, CgroupPlan, CreateRequest, ExecRequest, Facts, Handle, Plan, RuntimeHooks};
-use super::{check, devices, mounts, process, security, sysctls};
+use super::{check, devices, limits, mounts, process, security, sysctls};
 use crate::cgroup::{self, Version};
 use crate::error::Result;
 use crate::program::{Attributes, InnerHook, Op, Target};
@@ -16,6 +16,9 @@ pub fn create(spec: &Spec, request: &CreateRequest, facts: &Facts) -> Result<Pla
     let no_linux = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&no_linux);
     let mut b = Builder::new(facts, &request.bundle);
+    // Alone, so that a plan and its findings stay of a size that can be worked with.
+    limits::config(spec, &mut b.findings);
+    std::mem::take(&mut b.findings).into_result()?;
     b.namespaces = Namespaces::build(&linux.namespaces, &mut b.findings);
     check::create(spec, request, &b.namespaces, facts, &mut b.findings);
     b.mount_label = security::mount_label(&linux.mount_label, &mut b.findings);
@@ -73,10 +76,12 @@ pub fn create(spec: &Spec, request: &CreateRequest, facts: &Facts) -> Result<Pla
     }
     let inner = inner_hooks(&mut b, spec, request, "createContainer", &hooks.create_container);
     b.program.extend(inner);
+    // Nothing more is made on them; before they may be covered.
+    mounts::make_readonly(&mut b);
     // After the hooks, which may have mounted what is to be covered; before pivot, because masks are cloned from a
     // filesystem that goes with the host's mounts.
-    b.program.extend(linux.readonly_paths.iter().map(|p| Op::ReadonlyPath { path: p.clone() }));
-    b.program.extend(linux.masked_paths.iter().map(|p| Op::Mask { path: p.clone() }));
+    b.program.extend(once(&linux.readonly_paths).map(|path| Op::ReadonlyPath { path }));
+    b.program.extend(once(&linux.masked_paths).map(|path| Op::Mask { path }));
     let readonly = Attributes { set: attr::RDONLY, ..Attributes::default() };
     if b.readonly_dev {
         b.program.push(Op::SetMount { target: Target::Dev, attributes: readonly });
@@ -120,7 +125,7 @@ pub fn create(spec: &Spec, request: &CreateRequest, facts: &Facts) -> Result<Pla
             // Last of all but execve: a profile has to allow nothing for casemate's own sake.
             b.program.extend(load);
             b.program.push(process::execute(process));
-            return finish(b, request.id.clone(), rootfs, cgroup, hooks, process, listener, needs_home);
+            return finish(b, linux, request.id.clone(), rootfs, cgroup, hooks, process, listener, needs_home);
         }
         None => {
             b.program.push(Op::CloseHandles);
@@ -128,7 +133,7 @@ pub fn create(spec: &Spec, request: &CreateRequest, facts: &Facts) -> Result<Pla
             b.program.push(Op::WaitStart { control: false });
         }
     }
-    finish(b, request.id.clone(), rootfs, cgroup, hooks, &Process::default(), None, needs_home)
+    finish(b, &no_linux, request.id.clone(), rootfs, cgroup, hooks, &Process::default(), None, needs_home)
 }
 
 /// Plans one more process in a running container.
@@ -136,6 +141,8 @@ pub fn exec(spec: &Spec, request: &ExecRequest, facts: &Facts) -> Result<Plan> {
     let no_linux = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&no_linux);
     let mut b = Builder::new(facts, "/");
+    limits::process(&request.process, &mut b.findings);
+    std::mem::take(&mut b.findings).into_result()?;
     b.namespaces = Namespaces::build(&linux.namespaces, &mut b.findings);
     let process = with_environment(request.process.clone(), &request.extra_env);
     let filter = linux.seccomp.as_ref().and_then(|p| security::filter(p, &mut b.findings, &mut b.warnings));
@@ -156,12 +163,13 @@ pub fn exec(spec: &Spec, request: &ExecRequest, facts: &Facts) -> Result<Plan> {
     b.program.extend(load);
     b.program.push(process::execute(&process));
     let home = home(&process);
-    finish(b, request.id.clone(), String::new(), None, spec::Hooks::default(), &process, listener, home)
+    finish(b, linux, request.id.clone(), String::new(), None, spec::Hooks::default(), &process, listener, home)
 }
 
 #[allow(clippy::too_many_arguments)]
 fn finish(
     b: Builder<'_>,
+    linux: &Linux,
     id: String,
     rootfs: String,
     cgroup: Option<CgroupPlan>,
@@ -185,6 +193,7 @@ fn finish(
         },
         oom_score_adj: process.oom_score_adj,
         terminal: process.terminal,
+        seccomp: linux.seccomp.as_ref().map(security::SeccompSummary::of),
         listener,
         program: b.program,
         needs_home,
@@ -219,6 +228,12 @@ fn root_propagation(b: &mut Builder<'_>, propagation: &str) {
     b.program.push(Op::SetMount { target: Target::Root, attributes });
 }
 
+/// Paths without those that were named before: a second cover would cover the first.
+fn once(paths: &[String]) -> impl Iterator<Item = String> {
+    let mut seen = std::collections::BTreeSet::new();
+    paths.iter().filter(move |path| seen.insert(mounts::clean(path))).cloned()
+}
+
 /// The socket on which the container says that it is ready (sd_notify(3)).
 fn notify_mount(b: &mut Builder<'_>, request: &CreateRequest) {
     if let Some(directory) = &request.notify_directory {
@@ -249,6 +264,9 @@ fn cgroup_plan(linux: &Linux, request: &CreateRequest, facts: &Facts, b: &mut Bu
             return None;
         }
     };
+    for error in facts.cgroups.check(&resources, &device_rules) {
+        check::resources(&error, &mut b.findings);
+    }
     let devices = device_rules.iter().map(ToString::to_string).collect();
     Some(CgroupPlan { path, resources, devices, device_rules })
 }

@@ -68,7 +68,8 @@ pub fn build(builder: &mut Builder<'_>, process: &spec::Process) {
     program.push(find_executable(process));
 }
 
-const SYS_ADMIN: u64 = 1 << 21;
+/// CAP_SYS_ADMIN as a bit.
+pub(super) const SYS_ADMIN: u64 = 1 << 21;
 
 /// execve's own operation.
 pub fn execute(process: &spec::Process) -> Op {
@@ -107,7 +108,9 @@ fn find_executable(process: &spec::Process) -> Op {
 }
 
 fn check(process: &spec::Process, findings: &mut Findings) {
-    if !process.cwd.starts_with('/') {
+    if process.cwd.is_empty() {
+        findings.invalid("/process/cwd", "Cwd property must not be empty");
+    } else if !process.cwd.starts_with('/') {
         findings.invalid("/process/cwd", "Cwd must be an absolute path");
     }
     if process.args.is_empty() {
@@ -131,10 +134,12 @@ fn check(process: &spec::Process, findings: &mut Findings) {
         findings.invalid("/process/user/additionalGids", "gid 4294967295 is not valid");
     }
     if process.user.umask.is_some_and(|mask| mask > 0o777) {
-        findings.invalid("/process/user/umask", "umask is not within 0777");
+        let mask = process.user.umask.unwrap_or_default();
+        findings.invalid("/process/user/umask", format!("umask {mask:#o} is not within 0o777"));
     }
     if process.oom_score_adj.is_some_and(|score| !(-1000..=1000).contains(&score)) {
-        findings.invalid("/process/oomScoreAdj", "oomScoreAdj is not within -1000 and 1000");
+        let score = process.oom_score_adj.unwrap_or_default();
+        findings.invalid("/process/oomScoreAdj", format!("oomScoreAdj {score} is not within -1000 and 1000"));
     }
     if process.scheduler.is_some() {
         findings.unsupported("/process/scheduler", "process.scheduler is not supported yet");

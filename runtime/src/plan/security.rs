@@ -6,6 +6,8 @@ use crate::program::Op;
 use crate::spec;
 use casemate_selinux::{Context, LabelFile, MountContext, mount_option};
 use seccomp_profiles as seccomp;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 /// The five sets of capabilities(7), as bits.
@@ -45,13 +47,18 @@ pub fn capabilities(asked: Option<&spec::Capabilities>, facts: &Facts, warnings:
     };
     let bounding = set(&asked.bounding, facts.bounding);
     let permitted = set(&asked.permitted, facts.permitted);
-    let inheritable = set(&asked.inheritable, facts.bounding);
+    let all_inheritable = set(&asked.inheritable, facts.bounding);
     let effective = set(&asked.effective, facts.permitted);
     let ambient = set(&asked.ambient, facts.permitted);
     ignored.sort_unstable();
     ignored.dedup();
     if !ignored.is_empty() {
         warnings.push(format!("ignoring unknown or unavailable capabilities: [{}]", ignored.join(" ")));
+    }
+    // capset(2) takes nothing into the inheritable set that has left the bounding set.
+    let inheritable = all_inheritable & bounding;
+    if inheritable != all_inheritable {
+        warnings.push("ignoring inheritable capabilities that are not in the bounding set".into());
     }
     if effective & !permitted != 0 {
         warnings.push("ignoring effective capabilities that are not permitted".into());
@@ -129,6 +136,40 @@ pub struct Listener {
     pub path: String,
     /// Opaque text for the agent.
     pub metadata: String,
+}
+
+/// What a profile says, for people; the filter itself is in the program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SeccompSummary {
+    /// What happens to a call that no rule names.
+    pub default_action: String,
+    /// The architectures named.
+    pub architectures: Vec<String>,
+    /// The flags; none is the default.
+    pub flags: Option<Vec<String>>,
+    /// How many system calls, by action.
+    pub syscalls: BTreeMap<String, usize>,
+}
+
+impl SeccompSummary {
+    /// Counts what is in `profile`.
+    pub fn of(profile: &seccomp::Profile) -> SeccompSummary {
+        let word = |action: seccomp::profile::Action, errno: Option<u32>| match errno {
+            Some(errno) => format!("{} {errno}", action.word()),
+            None => action.word().to_string(),
+        };
+        let mut names: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        for rule in &profile.syscalls {
+            let of_action = names.entry(word(rule.action, rule.errno_ret)).or_default();
+            of_action.extend(rule.names.iter().map(String::as_str));
+        }
+        SeccompSummary {
+            default_action: word(profile.default_action, profile.default_errno_ret),
+            architectures: profile.architectures.iter().map(|a| a.word().to_string()).collect(),
+            flags: profile.flags.as_ref().map(|flags| flags.iter().map(|f| f.word().to_string()).collect()),
+            syscalls: names.into_iter().map(|(action, names)| (action, names.len())).collect(),
+        }
+    }
 }
 
 /// Compiles the profile; the operation that loads it, and where its listener goes.

@@ -187,7 +187,13 @@ impl<'d> Writer<'d> {
             Op::Hostname { name } => Record { kind: kind::HOSTNAME, s: self.text(name), ..none() },
             Op::Domainname { name } => Record { kind: kind::DOMAINNAME, s: self.text(name), ..none() },
             Op::Sysctl { name, value } => {
-                let path = format!("sys/{}", name.replace('.', "/"));
+                // A slash in the dotted form is a dot in a name; see plan/sysctls.rs.
+                let swap = |c| match c {
+                    '.' => '/',
+                    '/' => '.',
+                    c => c,
+                };
+                let path: String = "sys/".chars().chain(name.chars().map(swap)).collect();
                 Record { kind: kind::SYSCTL, s: self.text(&path), t: self.text(value), ..none() }
             }
             Op::ReadonlyPath { path } => Record { kind: kind::READONLY_PATH, s: self.text(path), ..none() },
@@ -292,7 +298,12 @@ impl<'d> Writer<'d> {
                 let data: Vec<String> = options
                     .iter()
                     .filter(|(k, _)| k != "source")
-                    .map(|(k, v)| v.as_ref().map_or_else(|| k.clone(), |v| format!("{k}={v}")))
+                    .map(|(k, v)| match v {
+                        // mount(2) takes a label with commas (categories) in quotes only.
+                        Some(v) if k.ends_with("context") => format!("{k}=\"{v}\""),
+                        Some(v) => format!("{k}={v}"),
+                        None => k.clone(),
+                    })
                     .collect();
                 pairs.push(u64::from(self.text(source.unwrap_or("none"))));
                 pairs.push(if data.is_empty() { 0 } else { u64::from(self.text(&data.join(","))) });
