@@ -19,7 +19,7 @@ pub fn text(plan: &Plan) -> String {
     let mut page = Page::default();
     page.row("container", &plan.id);
     if !plan.rootfs.is_empty() {
-        let readonly = plan.program.iter().any(|op| is_readonly_root(op));
+        let readonly = plan.program.iter().any(is_readonly_root);
         page.row("rootfs", format!("{}{}", plan.rootfs, if readonly { " (read-only)" } else { "" }));
     }
     process(&mut page, plan);
