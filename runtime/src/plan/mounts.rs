@@ -74,7 +74,7 @@ fn check(builder: &mut Builder<'_>, mount: &Mount<'_>) -> bool {
         ("gidMappings", !mount.spec.gid_mappings.is_empty()),
     ] {
         if used {
-            let message = format!("id-mapped mount \"{destination}\": {field} is not supported yet");
+            let message = format!("id-mapped mount \"{destination}\" is not supported yet: {field}");
             findings.unsupported(&format!("{at}/{field}"), message);
         }
     }
@@ -99,14 +99,8 @@ fn check(builder: &mut Builder<'_>, mount: &Mount<'_>) -> bool {
     if !is_bind && kind.is_empty() {
         findings.invalid(&format!("{at}/type"), format!("mount on \"{destination}\" needs a type, or the option bind"));
     }
-    // Something else in procfs's place would take the writes that label this process (CVE-2019-16884). The host's own
-    // procfs is what a container in the host's pid namespace may get.
-    let is_proc = if is_bind {
-        mount.spec.source.starts_with('/') && clean(&mount.spec.source) == "/proc"
-    } else {
-        kind == "proc"
-    };
-    if destination == "/proc" && !is_proc {
+    // Something else in procfs's place would take the writes that label this process (CVE-2019-16884).
+    if destination == "/proc" && (is_bind || kind != "proc") {
         findings.invalid(at, format!("\"{destination}\" cannot be mounted because it is not of type proc"));
     }
     if destination.starts_with("/proc/") && !(is_bind && IN_PROC.contains(&destination.as_str())) {

@@ -53,9 +53,9 @@ fn mounts_that_cannot_be_are_refused() {
             "tmpfs only",
             "/mounts/0/options",
         ),
-        (at, bind("/x", "/y", "idmap"), "id-mapped mount \"/x\": options is not supported yet", "/mounts/0/options"),
+        (at, bind("/x", "/y", "idmap"), "id-mapped mount \"/x\" is not supported yet: options", "/mounts/0/options"),
         (at, bind("/proc", "/y", "ro"), "\"/proc\" cannot be mounted because it is not of type proc", "/mounts/0"),
-        (at, bind("/proc", "proc", "ro"), "not of type proc", "/mounts/0"),
+        (at, bind("/proc", "/proc", "ro"), "not of type proc", "/mounts/0"),
         (at, one(json!({"destination": "/proc/", "type": "tmpfs"})), "not of type proc", "/mounts/0"),
         (
             at,
@@ -100,8 +100,7 @@ fn sources_of_binds_are_relative_to_the_bundle_and_destinations_to_the_root() {
 }
 
 #[test]
-fn the_hosts_procfs_and_the_files_of_lxcfs_may_be_bound() {
-    mounts(json!([{"destination": "/proc", "source": "/proc", "options": ["rbind"]}]));
+fn the_files_of_lxcfs_may_be_bound_into_procfs() {
     let plan = mounts(json!([{"destination": "/proc/uptime", "source": "/lxcfs/uptime", "options": ["bind"]}]));
     let at = find(&plan, |op| if let Op::Bind { at, .. } = op { Some(at) } else { None });
     assert!(at.unwrap().1.in_proc);
@@ -255,4 +254,11 @@ fn without_a_cgroup_namespace_the_unified_hierarchy_is_cloned_and_its_flags_stay
     assert!(!shared.program.iter().any(|op| matches!(op, Op::Mount { .. })));
     let own = plan(&[cgroup, ("/linux/namespaces", json!([{"type": "mount"}, {"type": "cgroup"}]))]);
     assert!(own.program.iter().any(|op| matches!(op, Op::Mount { fstype, .. } if fstype == "cgroup2")));
+}
+
+#[test]
+fn destinations_are_cleaned() {
+    for (path, wanted) in [("/a//b/./c/..", "/a/b"), ("a", "/a"), ("/..", "/"), ("/../../x", "/x"), ("", "/")] {
+        assert_eq!(crate::plan::clean(path), wanted);
+    }
 }
