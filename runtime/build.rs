@@ -57,7 +57,19 @@ fn commit() -> Option<String> {
     if let Ok(commit) = std::env::var("CASEMATE_COMMIT") {
         return Some(commit);
     }
-    println!("cargo:rerun-if-changed=../.git/HEAD");
-    let out = Command::new("git").args(["rev-parse", "HEAD"]).output().ok().filter(|o| o.status.success())?;
-    Some(String::from_utf8(out.stdout).ok()?.trim().to_string())
+    let git = |args: &[&str]| {
+        let out = Command::new("git").args(args).output().ok().filter(|o| o.status.success())?;
+        Some(String::from_utf8(out.stdout).ok()?.trim().to_string())
+    };
+    // Sources that were vendored into another checkout are not of its commits.
+    let top = std::fs::canonicalize(git(&["rev-parse", "--show-toplevel"])?).ok()?;
+    if std::fs::canonicalize("..").ok()? != top {
+        return None;
+    }
+    // Written by every commit, checkout and reset; HEAD itself is not.
+    let log = git(&["rev-parse", "--git-path", "logs/HEAD"])?;
+    if std::path::Path::new(&log).exists() {
+        println!("cargo:rerun-if-changed={log}");
+    }
+    git(&["rev-parse", "HEAD"])
 }

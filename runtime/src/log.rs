@@ -6,12 +6,12 @@
 //!
 //! Nothing but the final error is written to the file. containerd's shim takes the last line of
 //! level "error" for the cause, but Podman and conmon read the whole file as one JSON object: one
-//! warning in it, and the cause is lost. Warnings go to stderr if that is a terminal, and with
-//! `--debug` always, as debug messages do: the stderr of `create` is the container's own log under conmon, and CRI-O reads that of
-//! `features` as part of the JSON.
+//! warning in it, and the cause is lost. Warnings go to stderr: without `--log` always, with it
+//! only under `--debug`, as debug messages do, because such a caller takes what is on stderr for
+//! the error. CRI-O reads the stderr of `features` as part of the JSON; that command warns of nothing.
 
 use std::fs::OpenOptions;
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -68,7 +68,7 @@ impl Log {
         self.error_to(message, now(), &mut io::stderr().lock());
     }
 
-    /// Tells the administrator of something to act on, if stderr is a terminal or `--debug` is given.
+    /// Tells the administrator of something to act on: on stderr, unless `--log` is given without `--debug`.
     pub fn warn(&self, message: &str) {
         self.note_to(Level::Warning, message, now(), &mut io::stderr().lock());
     }
@@ -93,8 +93,7 @@ impl Log {
     }
 
     fn note_to(&self, level: Level, message: &str, seconds: u64, stderr: &mut dyn Write) {
-        // A person at a terminal sees warnings; the stderr that an engine keeps holds errors only.
-        let seen = self.debug || (level == Level::Warning && io::stderr().is_terminal());
+        let seen = self.debug || (level == Level::Warning && self.path.is_none());
         if seen {
             print(stderr, &line(Format::Text, level, message, seconds));
         }

@@ -97,7 +97,20 @@ fn write_page(path: &Path, command: Command) -> Result<()> {
 }
 
 fn page(command: Command, out: &mut dyn Write) -> io::Result<()> {
-    clap_mangen::Man::new(command).section("8").manual("casemate").source("casemate").date("").render(out)
+    let source = concat!("casemate ", env!("CARGO_PKG_VERSION"));
+    let is_exec = command.get_name().ends_with("exec");
+    let is_one_of_many = command.get_name() != "casemate";
+    clap_mangen::Man::new(command).section("8").manual("System Manager's Manual").source(source).render(out)?;
+    let failure = if is_exec { "255 on any failure of casemate's own; else the process's" } else { "1 on failure" };
+    writeln!(
+        out,
+        ".SH \"EXIT STATUS\"\n0 on success; {failure}; 128 and the number of the signal that ended the process."
+    )?;
+    writeln!(out, ".SH \"SEE ALSO\"")?;
+    if is_one_of_many {
+        writeln!(out, ".BR casemate (8),")?;
+    }
+    writeln!(out, ".BR runc (8),\n.BR namespaces (7),\n.BR cgroups (7),\n.BR capabilities (7)")
 }
 
 #[cfg(test)]

@@ -113,8 +113,8 @@ pub(super) fn ps() -> Command {
     command(
         "ps",
         "List the processes of a container",
-        "The table is that of ps(1), run on the host with the given options; it needs a PID column. The JSON is an \
-         array of pids.",
+        "The table has the columns of `ps -ef`, read from /proc. With other options it is that of the host's ps(1), \
+         which needs a PID column. The JSON is an array of pids.",
     )
     .arg(list_format())
     .arg(id())

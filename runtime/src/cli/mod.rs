@@ -221,7 +221,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Globals, Reque
     if let Some(error) = count.mismatch(entry.name, operands.len()) {
         return Err(wrong(&globals, command_help(entry), error));
     }
-    let request = (entry.read)(&given).map_err(|error| wrong(&globals, String::new(), error))?;
+    // `exec` answers for a process whose exit codes are 1 to 254.
+    let code = if entry.name == "exec" { 255 } else { 1 };
+    let request = (entry.read)(&given).map_err(|error| Usage { code, ..wrong(&globals, String::new(), error) })?;
     Ok((globals, request))
 }
 
