@@ -278,15 +278,16 @@ mod tests {
     }
 
     #[test]
-    fn warnings_and_decisions_need_debug() {
-        for (debug, lines) in [(false, 0), (true, 2)] {
-            let log = Log::new(None, Format::Json, debug);
+    fn warnings_are_seen_unless_an_engine_reads_stderr() {
+        let file = || Some(PathBuf::from("/nonexistent/log"));
+        for (path, debug, lines) in [(None, false, 1), (None, true, 2), (file(), false, 0), (file(), true, 2)] {
+            let log = Log::new(path, Format::Json, debug);
             let mut stderr = Vec::new();
             log.note_to(Level::Warning, "a", 0, &mut stderr);
             log.note_to(Level::Debug, "b c", 0, &mut stderr);
             let text = String::from_utf8(stderr).unwrap();
             assert_eq!(text.lines().count(), lines, "{text}");
-            assert_eq!(text.contains("time=\"1970-01-01T00:00:00Z\" level=warning msg=a\n"), debug);
+            assert_eq!(text.contains("time=\"1970-01-01T00:00:00Z\" level=warning msg=a\n"), lines > 0);
         }
     }
 

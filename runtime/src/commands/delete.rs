@@ -14,8 +14,8 @@ use crate::cli::Delete;
 use crate::error::{Call as _, Error, Kind, Result};
 use crate::hooks;
 use crate::log::Log;
-use crate::spec::Status;
-use crate::state::{Container, Entry, Phase, Process, Record, Unknown, of_cgroup};
+use crate::spec::{self, Spec, Status};
+use crate::state::{CONFIG, Container, Entry, Phase, Process, Record, Unknown, of_cgroup};
 
 /// How long the kernel may count processes that are dead.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -112,20 +112,31 @@ fn run_poststop(container: &Container, log: &Log) {
     }
 }
 
-/// Removes an entry without a record to go by. No process is signalled: what names them cannot be believed. Cgroups
-/// named there are removed if nothing is in them.
+/// Removes an entry without a record to go by. No process is signalled: what names them cannot be believed. Its cgroups
+/// are removed if nothing is in them; while something is, the entry stays and says so.
 fn wreck(entry: &Entry, log: &Log) -> Result<()> {
-    let cgroups = match entry.salvage_cgroups() {
+    match entry.salvage_cgroups().or_else(|error| planned_cgroups(entry).ok_or(error)) {
         Ok(records) => {
             let driver = cgroup::driver(false).map_err(of_cgroup)?;
-            driver.remove(&Cgroup::open(&records), Duration::ZERO).map_err(of_cgroup)
+            driver.remove(&Cgroup::open(&records), Duration::ZERO).map_err(|error| {
+                of_cgroup(error)
+                    .context(format!("state.json of container \"{}\" cannot be used", entry.id()))
+                    .hint("its processes may still run in these cgroups; end them, then delete --force again")
+            })?;
         }
         Err(error) => {
             log.warn(&format!("container \"{}\": its cgroups are not known and stay: {error}", entry.id()));
-            Ok(())
         }
-    };
-    all_of([cgroups, entry.remove(Unknown::Remove)])
+    }
+    entry.remove(Unknown::Remove)
+}
+
+/// Where the configuration that was stored at create puts the container.
+fn planned_cgroups(entry: &Entry) -> Option<Vec<cgroup::Record>> {
+    let spec = Spec::parse(&entry.read_file(CONFIG, spec::MAX_BYTES).ok()?).ok()?;
+    let asked = spec.linux.as_ref().map(|linux| linux.cgroups_path.as_str()).filter(|path| !path.is_empty());
+    let layout = cgroup::Layout::discover().ok()?;
+    Some(cgroup::Path::from_spec(asked, entry.id(), &layout).ok()?.records)
 }
 
 /// One error of all: the kind of the first and the words of each.

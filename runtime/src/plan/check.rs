@@ -19,6 +19,9 @@ pub fn create(spec: &Spec, request: &CreateRequest, namespaces: &Namespaces, fac
         }
         findings.invalid("/linux/namespaces", "a container needs a mount namespace of its own");
     }
+    if request.runs && spec.process.is_none() {
+        findings.invalid("/process", "cannot start a container without process in its config");
+    }
     match &spec.root {
         None => findings.invalid("/root", "root is required"),
         Some(root) if root.path.is_empty() => findings.invalid("/root/path", "root.path is empty"),
