@@ -120,10 +120,6 @@ impl Boxed {
         Record { init: Some(init), cgroups: self.path.records.clone(), poststop: Vec::new(), ..record("c") }
     }
 
-    pub(super) fn cgroups(&self) -> Vec<crate::cgroup::Record> {
-        self.path.records.clone()
-    }
-
     pub(super) fn cgroup(&self) -> Cgroup {
         Cgroup::open(&self.path.records)
     }

@@ -137,8 +137,3 @@ fn an_unusable_record_is_kept_while_its_cgroups_have_processes() {
     delete(&fixture, true).unwrap();
     assert!(!boxed.has_cgroups() && !fixture.exists("c"));
 }
-
-/// A record with the cgroups of a process that is gone.
-fn boxed_record(boxed: &Boxed) -> Record {
-    Record { cgroups: boxed.cgroups(), ..record("c") }
-}
