@@ -70,7 +70,9 @@ pub fn seccomp(init: &mut Init, r: Record) -> Done {
         let report = &mut init.program.header()?.report;
         report.listener = listener as i32;
         sys::publish(&mut report.state, report_state::LISTENER);
-        sys::spin_until_set(&report.ack);
+        if !sys::spin_until_set(&report.ack) {
+            return Err(Fail::refusal(refusal::ABANDONED));
+        }
     }
     Ok(())
 }

@@ -82,8 +82,11 @@ fn wait(init: &mut Init, pid: usize, pidfd: i32, output: i32, timeout_s: u32) ->
             None => None,
             Some(deadline) => match deadline.checked_sub(sys::now_ms()?) {
                 None | Some(0) => {
-                    sys::kill_group(pid)?;
+                    // Its group, and itself in case it left the group.
+                    let group = sys::kill_group(pid);
+                    sys::kill_behind(pidfd)?;
                     sys::wait(pidfd)?;
+                    group.or_else(|f| if f.errno == sys::ESRCH { Ok(()) } else { Err(f) })?;
                     return Err(Fail::refusal(refusal::HOOK_TIMEOUT));
                 }
                 left => left,
@@ -94,15 +97,30 @@ fn wait(init: &mut Init, pid: usize, pidfd: i32, output: i32, timeout_s: u32) ->
             PollFd { fd: if open { output } else { -1 }, events: sys::POLLIN, revents: 0 },
         ];
         sys::poll(&mut fds, left)?;
-        if fds[1].revents != 0 {
-            open = listen(init, output)?;
-            continue;
-        }
         if fds[0].revents != 0 {
             return match sys::wait(pidfd)? {
                 0 => Ok(()),
-                status => Err(Fail::refusal(refusal::HOOK_FAILED).at(status)),
+                status => {
+                    last_words(init, output)?;
+                    Err(Fail::refusal(refusal::HOOK_FAILED).at(status))
+                }
             };
+        }
+        if fds[1].revents != 0 {
+            open = listen(init, output)?;
+        }
+    }
+}
+
+/// What the hook said last and nobody has read yet. Whoever it left behind may go on talking, so this stops when the
+/// report is full.
+fn last_words(init: &mut Init, output: i32) -> Done {
+    loop {
+        let mut fds = [PollFd { fd: output, events: sys::POLLIN, revents: 0 }];
+        sys::poll(&mut fds, Some(0))?;
+        let full = init.program.header()?.report.text_len as usize >= REPORT_TEXT;
+        if fds[0].revents == 0 || full || !listen(init, output)? {
+            return Ok(());
         }
     }
 }

@@ -24,19 +24,35 @@ pub fn identity(init: &mut Init, r: Record) -> Done {
     sys::setgroups(sys::halves(words, count))?;
     sys::setresgid(r.b as u32)?;
     sys::setresuid(uid)?;
-    sys::prctl(sys::PR_SET_KEEPCAPS, 0, 0).map(drop)
+    sys::prctl(sys::PR_SET_KEEPCAPS, 0, 0)?;
+    protect()
 }
 
-/// The process can reopen /dev/stdout and /dev/stderr when they are its own, as images that log there expect.
+/// A change of credentials sets dumpable to what fs.suid_dumpable says and forgets the signal for the parent's death
+/// (commit_creds in the kernel): both again.
+fn protect() -> Done {
+    sys::prctl(sys::PR_SET_DUMPABLE, 0, 0)?;
+    sys::prctl(sys::PR_SET_PDEATHSIG, 9, 0).map(drop)
+}
+
+/// The process can reopen /dev/stdout and /dev/stderr when they are its own, as images that log there expect. Pipes and
+/// sockets only: they end with the container. A file or terminal of the host's would stay the container user's, who
+/// could then open for writing what the caller gave for reading.
 fn give_stdio(uid: u32) {
     for fd in 0..3 {
         let Ok(st) = sys::fstat(fd) else { continue };
-        let is_null = st.mode & sys::S_IFMT == sys::S_IFCHR && st.rdev_major == 1 && st.rdev_minor == 3;
-        if st.uid != uid && !is_null {
-            // Failing is right: a pipe or file of somebody else's filesystem stays as the caller made it.
+        let passes = matches!(st.mode & sys::S_IFMT, sys::S_IFIFO | sys::S_IFSOCK);
+        if st.uid != uid && passes {
+            // Failing is right: a pipe of somebody else's filesystem stays as the caller made it.
             let _ = sys::fchown(fd, uid, u32::MAX);
         }
     }
+}
+
+/// Sets effective, permitted and inheritable.
+pub fn capabilities(r: Record) -> Done {
+    sys::capset(r.a, r.b, u64::from(r.s) | u64::from(r.t) << 32)?;
+    protect()
 }
 
 /// Raises ambient capabilities; they must be permitted and inheritable by now.

@@ -139,7 +139,7 @@ enum Target {
 /// Where a mount goes: inside the root, and not in procfs, where a mount could stand in for the files that label and
 /// limit this very process (CVE-2019-16884, CVE-2023-27561). Judged by what the path led to, not by how it is spelled.
 fn target(init: &Init, r: Record, destination: Text, shape: Target) -> Done<i32> {
-    let target = match shape {
+    let target = match &shape {
         Target::Directory if r.flags & flag::NO_SYMLINKS != 0 => {
             match path::open_no_symlinks(init.root, destination) {
                 // proc and sysfs go on an ordinary directory (CVE-2019-19921).
@@ -155,6 +155,11 @@ fn target(init: &Init, r: Record, destination: Text, shape: Target) -> Done<i32>
         Target::Directory => path::make_directory(init.root, destination)?,
         Target::File => path::make_file(init.root, destination)?,
     };
+    let is_directory = sys::fstat(target)?.mode & sys::S_IFMT == sys::S_IFDIR;
+    if matches!(shape, Target::File) && is_directory {
+        // What mount(2) says; move_mount(2) says EINVAL.
+        return Err(Fail { call: crate::nr::MOVE_MOUNT as u32, errno: sys::ENOTDIR, detail: 0 });
+    }
     if r.flags & flag::IN_PROC == 0 && sys::fs_magic(target)? == sys::PROC_SUPER_MAGIC {
         return Err(Fail::refusal(refusal::TARGET_IN_PROC));
     }
@@ -162,7 +167,7 @@ fn target(init: &Init, r: Record, destination: Text, shape: Target) -> Done<i32>
 }
 
 /// Keeps the mount's id in its record, for the check at the end.
-fn remember(init: &mut Init, index: usize, mount: i32) -> Done {
+pub fn remember(init: &mut Init, index: usize, mount: i32) -> Done {
     let id = sys::fstat(mount)?.mnt_id;
     init.program.record(index)?.b = id;
     Ok(())
@@ -191,13 +196,14 @@ pub fn set_mount(init: &mut Init, r: Record) -> Done {
 }
 
 /// Covers a path with a read-only clone of itself. A path that is not there needs none.
-pub fn readonly_path(init: &mut Init, r: Record) -> Done {
+pub fn readonly_path(init: &mut Init, index: usize, r: Record) -> Done {
     let Some(target) = existing(init, r)? else { return Ok(()) };
     let clone =
         sys::open_tree(target, EMPTY, sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH | sys::AT_RECURSIVE)?;
     let attr = MountAttr { set: sys::MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, userns: 0 };
     sys::mount_setattr(clone, EMPTY, sys::AT_EMPTY_PATH | sys::AT_RECURSIVE, &attr)?;
     sys::move_mount(clone, target)?;
+    remember(init, index, clone)?;
     init.made(clone)?;
     sys::close(clone);
     sys::close(target);
@@ -205,7 +211,7 @@ pub fn readonly_path(init: &mut Init, r: Record) -> Done {
 }
 
 /// Covers a path with an empty directory or a null device of our own.
-pub fn mask(init: &mut Init, r: Record) -> Done {
+pub fn mask(init: &mut Init, index: usize, r: Record) -> Done {
     let Some(target) = existing(init, r)? else { return Ok(()) };
     let mut attr = MountAttr {
         set: sys::MOUNT_ATTR_RDONLY | sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NOEXEC,
@@ -225,6 +231,7 @@ pub fn mask(init: &mut Init, r: Record) -> Done {
     let cover = sys::open_tree(init.masks, name, sys::OPEN_TREE_CLONE)?;
     sys::mount_setattr(cover, EMPTY, sys::AT_EMPTY_PATH, &attr)?;
     sys::move_mount(cover, target)?;
+    remember(init, index, cover)?;
     init.made(cover)?;
     sys::close(cover);
     sys::close(target);
@@ -264,34 +271,37 @@ pub fn check(init: &mut Init, last: usize, r: Record) -> Done {
         if r.kind != kind::MOUNT && r.kind != kind::BIND {
             continue;
         }
-        let found = nearest(init, r)?;
+        let destination = init.program.text(r.t)?;
+        let found = match path::open(init.root, destination) {
+            Ok(fd) => {
+                let id = sys::fstat(fd)?.mnt_id;
+                sys::close(fd);
+                id
+            }
+            Err(f) if f.errno == sys::ENOENT || f.errno == sys::ENOTDIR => 0,
+            Err(f) => return Err(f),
+        };
         if found == r.b {
             continue;
         }
-        let covered = (index + 1..last).any(|later| {
-            init.program
-                .record(later)
-                .is_ok_and(|l| (l.kind == kind::MOUNT || l.kind == kind::BIND) && l.b == found)
-        });
-        if !covered {
+        // Something else is there: right if the way leads through what a later operation attached, be it that mount
+        // itself or one of those that came with it.
+        let program = &mut init.program;
+        let later = |id| {
+            (index + 1..last).any(|later| program.record(later).is_ok_and(|l| attaches(l) && l.b == id))
+        };
+        if !path::crosses(init.root, destination, later)? {
             return Err(Fail::refusal(refusal::MOUNT_NOT_ON_TOP).at(index as u32));
         }
     }
     Ok(())
 }
 
-/// Id of the mount that a path leads to, or of the deepest part of it that exists.
-fn nearest(init: &Init, r: Record) -> Done<u64> {
-    let destination = init.program.text(r.t)?;
-    match path::open(init.root, destination) {
-        Ok(fd) => {
-            let id = sys::fstat(fd)?.mnt_id;
-            sys::close(fd);
-            Ok(id)
-        }
-        Err(f) if f.errno == sys::ENOENT || f.errno == sys::ENOTDIR => {
-            path::deepest(init.root, destination)
-        }
-        Err(f) => Err(f),
+/// Whether an operation attaches a mount whose id is in its record by now.
+fn attaches(r: &Record) -> bool {
+    match r.kind {
+        kind::MOUNT | kind::BIND | kind::READONLY_PATH | kind::MASK => true,
+        kind::TERMINAL => r.flags & flag::CONSOLE != 0,
+        _ => false,
     }
 }

@@ -117,6 +117,7 @@ mod arch {
 pub use arch::*;
 
 // From here on the numbers are the same on every architecture.
+pub const PIDFD_SEND_SIGNAL: usize = 424;
 pub const OPEN_TREE: usize = 428;
 pub const MOVE_MOUNT: usize = 429;
 pub const FSOPEN: usize = 430;

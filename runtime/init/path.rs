@@ -69,23 +69,16 @@ pub fn make_directory(root: i32, path: Text) -> Done<i32> {
                     let last = Text::from_bytes(&prefix.bytes[before..]).ok_or(f)?;
                     match sys::mkdirat(parent, last, 0o755) {
                         Ok(()) => sys::openat2(root, text, sys::O_PATH | sys::O_DIRECTORY, 0, IN_ROOT)?,
-                        // A link to something missing: make what it points to instead, inside the root.
+                        // A link to something missing: make what it points to instead, inside the root. Or somebody
+                        // else made the directory just now, and the next round finds it.
                         Err(f) if f.errno == sys::EEXIST => {
                             links += 1;
                             if links > MAX_LINKS {
                                 return Err(Fail::refusal(refusal::TOO_MANY_LINKS));
                             }
-                            let mut target = [0u8; PATH_MAX];
-                            let n = sys::readlinkat(parent, last, &mut target)?;
-                            let mut next = Buffer::new();
-                            if target.first() != Some(&b'/') {
-                                next.push(&prefix.bytes[..before])?;
-                            }
-                            next.push(&target[..n])?;
-                            next.push(b"/")?;
-                            next.push(rest)?;
+                            let next = behind_link(parent, last, &prefix.bytes[..before], rest)?;
                             sys::close(parent);
-                            current = next;
+                            current = next.unwrap_or(current);
                             continue 'again;
                         }
                         Err(f) => return Err(f),
@@ -100,17 +93,55 @@ pub fn make_directory(root: i32, path: Text) -> Done<i32> {
     }
 }
 
-/// A handle on the file at `path`: an empty regular file, made with its parents, where there is none.
-pub fn make_file(root: i32, path: Text) -> Done<i32> {
-    match open(root, path) {
-        Err(f) if f.errno == sys::ENOENT => {}
-        other => return other,
+/// The path that a link called `name` in `parent` leads to, relative to the root, with `rest` behind it; `directory` is
+/// the path of `parent`. `None` when it is no link.
+fn behind_link(parent: i32, name: Text, directory: &[u8], rest: &[u8]) -> Done<Option<Buffer>> {
+    let mut target = [0u8; PATH_MAX];
+    let n = match sys::readlinkat(parent, name, &mut target) {
+        Ok(n) => n,
+        Err(f) if f.errno == sys::EINVAL => return Ok(None),
+        Err(f) => return Err(f),
+    };
+    let mut next = Buffer::new();
+    if target.first() != Some(&b'/') {
+        next.push(directory)?;
     }
-    let (parent, name) = make_parent(root, path)?;
-    let made = sys::openat(parent, name, sys::O_CREAT | sys::O_EXCL | sys::O_NOFOLLOW | sys::O_WRONLY, 0o644);
-    sys::close(parent);
-    sys::close(made?);
-    open(root, path)
+    next.push(&target[..n])?;
+    if !rest.is_empty() {
+        next.push(b"/")?;
+        next.push(rest)?;
+    }
+    Ok(Some(next))
+}
+
+/// A handle on the file at `path`: an empty regular file, made with its parents, where there is none. A link to
+/// something missing is followed inside the root, as images have at /etc/resolv.conf.
+pub fn make_file(root: i32, path: Text) -> Done<i32> {
+    let mut current = Buffer::new();
+    current.push(path.bytes())?;
+    for _ in 0..MAX_LINKS {
+        let path = current.text()?;
+        match open(root, path) {
+            Err(f) if f.errno == sys::ENOENT => {}
+            other => return other,
+        }
+        let (parent, name) = make_parent(root, path)?;
+        let made = sys::openat(parent, name, sys::O_CREAT | sys::O_EXCL | sys::O_NOFOLLOW | sys::O_WRONLY, 0o644);
+        let next = match made {
+            Ok(file) => {
+                sys::close(file);
+                None
+            }
+            Err(f) if f.errno == sys::EEXIST => {
+                let directory = &current.bytes[..current.len - name.bytes().len()];
+                behind_link(parent, name, directory, b"")?
+            }
+            Err(f) => return Err(f),
+        };
+        sys::close(parent);
+        current = next.unwrap_or(current);
+    }
+    Err(Fail::refusal(refusal::TOO_MANY_LINKS))
 }
 
 /// The directory in which `path` lies, made where missing, and the last component.
@@ -140,20 +171,26 @@ fn component(path: &[u8]) -> Option<(&[u8], &[u8])> {
     if name == b"." { component(rest) } else { Some((name, rest)) }
 }
 
-/// Id of the mount that the deepest existing ancestor of `path` lies on.
-pub fn deepest(root: i32, path: Text) -> Done<u64> {
-    let mut id = sys::fstat(root)?.mnt_id;
+/// Whether the way to `path`, as far as it exists, enters a mount whose id `is_one_of` knows.
+pub fn crosses(root: i32, path: Text, mut is_one_of: impl FnMut(u64) -> bool) -> Done<bool> {
     let mut prefix = Buffer::new();
     let mut rest = path.bytes();
     while let Some((name, after)) = component(rest) {
         rest = after;
         prefix.push(b"/")?;
         prefix.push(name)?;
-        let Ok(fd) = open(root, prefix.text()?) else { break };
-        id = sys::fstat(fd)?.mnt_id;
+        let fd = match open(root, prefix.text()?) {
+            Ok(fd) => fd,
+            Err(f) if f.errno == sys::ENOENT || f.errno == sys::ENOTDIR => break,
+            Err(f) => return Err(f),
+        };
+        let id = sys::fstat(fd)?.mnt_id;
         sys::close(fd);
+        if is_one_of(id) {
+            return Ok(true);
+        }
     }
-    Ok(id)
+    Ok(false)
 }
 
 /// Refuses `path` when a symbolic link led to its parent directory.

@@ -2,6 +2,7 @@
 
 use crate::Init;
 use crate::format::{Record, flag, message, refusal};
+use crate::mount;
 use crate::path;
 use crate::sys::{self, Done, Fail, Text};
 
@@ -16,7 +17,7 @@ pub fn session() -> Done {
 
 /// A pseudo-terminal of the container's own devpts. The other end is taken by TIOCGPTPEER, never by the name
 /// /dev/pts/N, which something else could stand behind (CVE-2025-52565).
-pub fn terminal(init: &mut Init, r: Record) -> Done {
+pub fn terminal(init: &mut Init, index: usize, r: Record) -> Done {
     const TIOCSPTLCK: usize = 0x4004_5431;
     const TIOCGPTPEER: usize = 0x5441;
     const TIOCSWINSZ: usize = 0x5414;
@@ -41,6 +42,7 @@ pub fn terminal(init: &mut Init, r: Record) -> Done {
         let target = path::make_file(init.root, Text::from_literal(c"/dev/console"))?;
         let clone = sys::open_tree(peer, Text::from_literal(c""), sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH)?;
         sys::move_mount(clone, target)?;
+        mount::remember(init, index, clone)?;
         init.made(clone)?;
         sys::close(clone);
         sys::close(target);

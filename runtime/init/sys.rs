@@ -72,11 +72,13 @@ pub const O_PATH: usize = 0o10000000;
 
 pub const EPERM: i32 = 1;
 pub const ENOENT: i32 = 2;
+pub const ESRCH: i32 = 3;
 pub const EINTR: i32 = 4;
 pub const EAGAIN: i32 = 11;
 pub const EACCES: i32 = 13;
 pub const EEXIST: i32 = 17;
 pub const ENOTDIR: i32 = 20;
+pub const EINVAL: i32 = 22;
 pub const ENOSYS: i32 = 38;
 pub const ELOOP: i32 = 40;
 
@@ -233,6 +235,8 @@ pub const S_IFMT: u16 = 0o170000;
 pub const S_IFDIR: u16 = 0o040000;
 pub const S_IFCHR: u16 = 0o020000;
 pub const S_IFREG: u16 = 0o100000;
+pub const S_IFIFO: u16 = 0o010000;
+pub const S_IFSOCK: u16 = 0o140000;
 pub const S_IFLNK: u16 = 0o120000;
 
 pub fn statx(dir: i32, path: Text, flags: usize) -> Done<Statx> {
@@ -467,6 +471,11 @@ pub fn kill_group(pid: usize) -> Done {
     const SIGKILL: usize = 9;
     sys!(KILL, (pid as isize).wrapping_neg(), SIGKILL).map(drop)
 }
+/// SIGKILL for the process behind a pidfd.
+pub fn kill_behind(pidfd: i32) -> Done {
+    const SIGKILL: usize = 9;
+    sys!(PIDFD_SEND_SIGNAL, pidfd, SIGKILL, 0, 0).map(drop)
+}
 /// Milliseconds of the monotonic clock.
 pub fn now_ms() -> Done<u64> {
     let mut t = [0u64; 2];
@@ -525,7 +534,14 @@ pub fn close_range_on_exec(first: u32) -> Done {
     sys!(CLOSE_RANGE, first, u32::MAX, CLOSE_RANGE_CLOEXEC).map(drop)
 }
 pub fn memfd(name: Text) -> Done<i32> {
-    sys!(MEMFD_CREATE, name.0, 1 | 8).map(|fd| fd as i32)
+    const CLOEXEC: usize = 1;
+    const NOEXEC_SEAL: usize = 8;
+    match sys!(MEMFD_CREATE, name.0, CLOEXEC | NOEXEC_SEAL) {
+        // Before Linux 6.3.
+        Err(f) if f.errno == EINVAL => sys!(MEMFD_CREATE, name.0, CLOEXEC),
+        other => other,
+    }
+    .map(|fd| fd as i32)
 }
 pub fn pipe() -> Done<(i32, i32)> {
     let mut fds = [0i32; 2];
@@ -658,13 +674,19 @@ pub fn view<T>(bytes: &mut [u8], offset: usize) -> Option<&mut T> {
     if at.is_aligned() { Some(unsafe { &mut *at }) } else { None }
 }
 
-/// Spins until another process stores a non-zero value into the word: no system call is allowed at that point.
-pub fn spin_until_set(word: &u32) {
+/// Spins until another process stores a non-zero value into the word: no system call is allowed at that point, not even
+/// to look at a clock. Answers whether it did; gives up after some ten seconds to some minutes, as pauses cost on this
+/// processor.
+pub fn spin_until_set(word: &u32) -> bool {
     // SAFETY: a u32 inside the shared mapping, aligned as part of a repr(C) structure.
     let word = unsafe { core::sync::atomic::AtomicU32::from_ptr(word as *const u32 as *mut u32) };
-    while word.load(core::sync::atomic::Ordering::Acquire) == 0 {
+    for _ in 0..1u64 << 31 {
+        if word.load(core::sync::atomic::Ordering::Acquire) != 0 {
+            return true;
+        }
         core::hint::spin_loop();
     }
+    false
 }
 /// Makes all earlier plain stores visible before this one.
 pub fn publish(word: &mut u32, value: u32) {
