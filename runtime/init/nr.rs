@@ -13,6 +13,7 @@ mod arch {
     pub const GETPID: usize = 39;
     pub const SOCKET: usize = 41;
     pub const SENDMSG: usize = 46;
+    pub const CLONE: usize = 56;
     pub const EXECVE: usize = 59;
     pub const KILL: usize = 62;
     pub const GETCWD: usize = 79;
@@ -104,6 +105,7 @@ mod arch {
     pub const SOCKET: usize = 198;
     pub const SENDMSG: usize = 211;
     pub const KEYCTL: usize = 219;
+    pub const CLONE: usize = 220;
     pub const EXECVE: usize = 221;
     pub const MMAP: usize = 222;
     pub const ACCEPT4: usize = 242;

@@ -6,13 +6,35 @@ use crate::mount;
 use crate::path;
 use crate::sys::{self, Done, Fail, Text};
 
+const TIOCSCTTY: usize = 0x540e;
+
 /// A session of its own: no terminal of the caller's, nothing to push characters into.
-pub fn session() -> Done {
+pub fn session(r: Record) -> Done {
     match sys::setsid() {
         // Already a leader: pid 1 of a new pid namespace cannot be, but an exec'd process that leads a group can.
-        Err(f) if f.errno == sys::EPERM => Ok(()),
-        other => other,
+        Err(f) if f.errno == sys::EPERM => {}
+        other => other?,
     }
+    if r.flags & flag::CONSOLE != 0 {
+        sys::ioctl(0, TIOCSCTTY, 0)?;
+    }
+    Ok(())
+}
+
+/// A sibling in the pid namespace that was joined for children goes on; casemate is told, and this process ends.
+pub fn enter_pid_namespace(init: &mut Init) -> Done {
+    // Of what it could be robbed of there, the socket is all that has to stay.
+    for fd in [init.root, init.object] {
+        sys::close(fd);
+    }
+    (init.root, init.object) = (-1, -1);
+    let (pid, pidfd) = sys::fork_sibling()?;
+    if pid == 0 {
+        return Ok(());
+    }
+    // Where nobody takes the message, casemate is gone, and the successor finds that out by itself or is on its way.
+    let told = sys::send(init.control, message::SUCCESSOR, Some(pidfd));
+    sys::exit(if told.is_ok() { 0 } else { 125 })
 }
 
 /// A pseudo-terminal of the container's own devpts. The other end is taken by TIOCGPTPEER, never by the name
@@ -21,7 +43,6 @@ pub fn terminal(init: &mut Init, index: usize, r: Record) -> Done {
     const TIOCSPTLCK: usize = 0x4004_5431;
     const TIOCGPTPEER: usize = 0x5441;
     const TIOCSWINSZ: usize = 0x5414;
-    const TIOCSCTTY: usize = 0x540e;
     let flags = sys::O_RDWR | sys::O_NOCTTY;
     let how = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_SYMLINKS | sys::RESOLVE_NO_MAGICLINKS;
     let master = sys::openat2(init.root, Text::from_literal(c"/dev/pts/ptmx"), flags, 0, how)?;
@@ -49,8 +70,6 @@ pub fn terminal(init: &mut Init, index: usize, r: Record) -> Done {
     }
     sys::send(init.control, message::TERMINAL, Some(master))?;
     sys::close(master);
-    session()?;
-    sys::ioctl(peer, TIOCSCTTY, 0)?;
     for fd in 0..3 {
         sys::dup_to(peer, fd)?;
     }

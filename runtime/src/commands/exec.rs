@@ -88,8 +88,7 @@ pub fn run(root: &Root, request: &Exec, log: &Log) -> Result<ExitCode> {
     };
     child.set_up(&cgroup, &mut on_terminal, &mut |_| Ok(())).map_err(during)?;
     child.commit(&cgroup).map_err(during)?;
-    let pid = child.raw_pid();
-    let mut deliver = |fd: OwnedFd| match &listener {
+    let mut deliver = |fd: OwnedFd, pid: i32| match &listener {
         Some(to) => launch::deliver_listener(to, fd.as_fd(), pid, container.state(Status::Running, init.pid())),
         None => Ok(()),
     };

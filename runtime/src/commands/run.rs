@@ -50,10 +50,11 @@ pub fn run(root: &Root, systemd_cgroup: bool, request: &Run, log: &Log) -> Resul
 }
 
 /// Starts what was made; whatever fails on the way ends it.
-fn start(made: Made, log: &Log) -> Result<Made> {
+fn start(mut made: Made, log: &Log) -> Result<Made> {
     let listener = made.record.listener.clone();
-    let mut deliver = |fd: OwnedFd| match &listener {
-        Some(to) => launch::deliver_listener(to, fd.as_fd(), made.init.raw_pid(), made.state(Status::Running)),
+    let state = made.state(Status::Running);
+    let mut deliver = |fd: OwnedFd, pid: i32| match &listener {
+        Some(to) => launch::deliver_listener(to, fd.as_fd(), pid, state.clone()),
         None => Ok(()),
     };
     let started = made.init.start(&made.cgroup, &mut deliver);

@@ -32,8 +32,8 @@ pub fn run(root: &Root, id: &ContainerId, log: &Log) -> Result<()> {
     };
     let config = container.entry.read_file(CONFIG, spec::MAX_BYTES)?;
     let needs_process = || Error::new(Kind::InvalidConfig, "cannot start a container without process in its config");
-    let has_process = Spec::parse(&config)?.process.is_some();
-    if !has_process {
+    let spec = Spec::parse(&config)?;
+    if spec.process.is_none() {
         return Err(needs_process());
     }
     let cgroup = container.cgroup();
@@ -52,7 +52,9 @@ pub fn run(root: &Root, id: &ContainerId, log: &Log) -> Result<()> {
         None => Ok(()),
     };
     let program = || program(&config, &container).unwrap_or_default();
-    launch::start(&channel, process.as_fd(), listener.is_some(), &program, &cgroup, &mut deliver)
+    let hooks = spec.hooks.as_ref().is_some_and(|hooks| !hooks.start_container.is_empty());
+    let expected = launch::Expected { listener: listener.is_some(), hooks };
+    launch::start(&channel, process.as_fd(), expected, &program, &cgroup, &mut deliver)
         .map_err(|e| e.context("unable to start container process"))?;
     let bundle = open_bundle(&container.record.bundle)?;
     let state = json(&container.state(Status::Running, process.pid()));

@@ -11,6 +11,7 @@
 //!     │  (device rules, state on disk)      │
 //!     │──── Committed ─────────────────────▶│  may now outlive casemate
 //!     │──── Start ─────────────────────────▶│  run and exec only
+//!     │◀─── Successor + pidfd ──────────────│  exec only: forks into the container's pid namespace and ends
 //!     │◀─── (closed) ───────────────────────│  by execve: its descriptor is close-on-exec
 //!
 //!  casemate start                          init, after create
@@ -49,6 +50,8 @@ pub enum FromInit {
     Mounted,
     /// Everything is; it waits for [`Channel::commit`].
     Ready,
+    /// The pidfd of the process that goes on in its place.
+    Successor(OwnedFd),
     /// Its program, for `start`.
     Program(OwnedFd),
     /// It closed its end: by execve, or because it failed or died.
@@ -132,6 +135,7 @@ impl Channel {
         }
         match (byte[0], fd) {
             (message::TERMINAL, Some(fd)) => Ok(FromInit::Terminal(fd)),
+            (message::SUCCESSOR, Some(fd)) => Ok(FromInit::Successor(fd)),
             (message::PROGRAM, Some(fd)) => Ok(FromInit::Program(fd)),
             (message::MOUNTED, None) => Ok(FromInit::Mounted),
             (message::READY, None) => Ok(FromInit::Ready),

@@ -11,7 +11,7 @@ mod listener;
 mod start;
 
 pub use listener::deliver as deliver_listener;
-pub use start::{connect, listen, start};
+pub use start::{Expected, connect, listen, start};
 
 use crate::cgroup::{Cgroup, Join};
 use crate::error::{Call, Context, Error, Kind, Result};
@@ -29,10 +29,13 @@ use rustix::process::{Pid, WaitId, WaitIdOptions};
 use rustix::thread::LinkNameSpaceType;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long init may be silent. Only a hook may take longer.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long a process may take to end when it has nothing left to do.
+const DYING: Duration = Duration::from_secs(10);
 
 /// What the plan is to be carried out with.
 pub struct Means<'a> {
@@ -97,32 +100,30 @@ pub fn spawn(mut plan: Plan, means: Means<'_>) -> Result<Init> {
         inherit.extend(means.start.as_ref().map(AsFd::as_fd));
         inherit.extend(handles.all.iter().map(AsFd::as_fd));
         let argument = CString::new(object.as_raw_fd().to_string()).unwrap_or_default();
-        let child = clone(
-            plan,
-            handles,
-            &means.container,
-            &sys::clone::Spawn {
-                namespaces: if means.container.is_some() { 0 } else { plan.namespaces.clone_flags() },
-                cgroup: unified,
-                image: image.as_fd(),
-                inherit: &inherit,
-                argument: &argument,
-                effective: means.facts.permitted,
-                permitted: means.facts.permitted,
-            },
-        );
+        let child = clone(handles, &sys::clone::Spawn {
+            namespaces: if means.container.is_some() { 0 } else { plan.namespaces.clone_flags() },
+            cgroup: unified,
+            image: image.as_fd(),
+            inherit: &inherit,
+            argument: &argument,
+            effective: means.facts.permitted,
+            permitted: means.facts.permitted,
+        });
         child.map(|child| (child, object))
     };
-    let first = attempt(&plan, &handles, unified.as_ref().map(AsFd::as_fd));
-    let (child, object) = match (first, unified) {
+    let refused = |result: std::result::Result<sys::clone::Child, Errno>| {
+        result.call("clone3", "init").hint("making namespaces takes CAP_SYS_ADMIN and Linux 5.12")
+    };
+    let (child, object) = match attempt(&plan, &handles, unified.as_ref().map(AsFd::as_fd))? {
         // The cgroup does not take newborns: a controller that must be joined by a whole process, or a v2 parent with
-        // processes of its own. Then init joins by itself, as on v1.
-        (Err(error), Some(_)) if is_cgroup_refusal(&error) => {
+        // processes of its own; or clone3 itself is not to be had. Then init joins by itself, as on v1.
+        (Err(Errno::AGAIN | Errno::BUSY | Errno::OPNOTSUPP | Errno::NOSYS), _) if unified.is_some() => {
             let join = means.cgroup.join(None, &[]).and_then(Join::without_clone).map_err(of_cgroup)?;
             join_by_itself(&mut plan, &mut handles, join);
-            attempt(&plan, &handles, None)?
+            let (child, object) = attempt(&plan, &handles, None)?;
+            (refused(child)?, object)
         }
-        (other, _) => other?,
+        (child, object) => (refused(child)?, object),
     };
     let shared = Shared::map(&object).call("mmap", "program")?;
     let pid = Pid::from_raw(child.pid).ok_or_else(|| Error::new(Kind::System, "clone3 gave no pid"))?;
@@ -133,23 +134,17 @@ pub fn spawn(mut plan: Plan, means: Means<'_>) -> Result<Init> {
     Ok(init)
 }
 
-/// One clone, from inside the rootfs's directory and, for a moment, with the container's pid namespace for children.
+/// One clone, from inside the rootfs's directory and, for a moment, with a pid namespace that the config names for
+/// children.
 fn clone(
-    plan: &Plan,
     handles: &handles::Handles,
-    container: &Option<BorrowedFd<'_>>,
     spawn: &sys::clone::Spawn<'_>,
-) -> Result<sys::clone::Child> {
-    let pid_namespace = match container {
-        Some(pidfd) if plan.namespaces.is_private(crate::plan::namespace::NamespaceKind::Pid) => Some(*pidfd),
-        Some(_) => None,
-        None => handles.pid_namespace.as_ref().map(AsFd::as_fd),
-    };
-    let own = match pid_namespace {
+) -> Result<std::result::Result<sys::clone::Child, Errno>> {
+    let own = match &handles.pid_namespace {
         None => None,
         Some(target) => {
             let own = Procfs::open()?.namespace("pid")?;
-            set_children_pid_namespace(target).call("setns", "pid namespace")?;
+            set_children_pid_namespace(target.as_fd()).call("setns", "pid namespace")?;
             Some(own)
         }
     };
@@ -161,22 +156,12 @@ fn clone(
     if let Some(own) = own {
         set_children_pid_namespace(own.as_fd()).call("setns", "own pid namespace")?;
     }
-    child.call("clone3", "init").hint("making namespaces takes CAP_SYS_ADMIN and Linux 5.12")
+    Ok(child)
 }
 
 /// For children only: the caller itself stays where it is (pid_namespaces(7)).
 fn set_children_pid_namespace(fd: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
-    match rustix::thread::move_into_link_name_space(fd, Some(LinkNameSpaceType::ProcessID)) {
-        Err(Errno::INVAL) => {
-            rustix::thread::move_into_thread_name_spaces(fd, rustix::thread::ThreadNameSpaceType::PROCESS_ID)
-        }
-        other => other,
-    }
-}
-
-fn is_cgroup_refusal(error: &Error) -> bool {
-    let text = error.to_string();
-    text.starts_with("clone3") && (text.contains("resource temporarily") || text.contains("device or resource busy"))
+    rustix::thread::move_into_link_name_space(fd, Some(LinkNameSpaceType::ProcessID))
 }
 
 fn join_by_itself(plan: &mut Plan, handles: &mut handles::Handles, join: Join) {
@@ -215,9 +200,8 @@ impl Init {
         on_terminal: &mut dyn FnMut(OwnedFd) -> Result<Option<OwnedFd>>,
         hooks: &mut dyn FnMut(i32) -> Result<()>,
     ) -> Result<()> {
-        let unlimited = self.program.iter().any(|op| matches!(op, Op::Hook(_)));
+        let patience = if self.has_hooks() { None } else { Some(PATIENCE) };
         loop {
-            let patience = if unlimited { None } else { Some(PATIENCE) };
             match self.channel.receive(patience)? {
                 FromInit::Terminal(master) => self.terminal = on_terminal(master)?,
                 FromInit::Mounted => {
@@ -226,7 +210,7 @@ impl Init {
                 }
                 FromInit::Ready => return Ok(()),
                 FromInit::Closed => return Err(self.failure(cgroup)),
-                FromInit::Program(_) => return Err(Error::new(Kind::InitFailed, "init said something out of turn")),
+                FromInit::Program(_) | FromInit::Successor(_) => return Err(out_of_turn()),
             }
         }
     }
@@ -239,17 +223,47 @@ impl Init {
         self.channel.commit().map_err(|_| self.failure(cgroup))
     }
 
-    /// Runs the process and waits until it does.
+    /// Runs the process and waits until it does. `on_listener` gets the seccomp listener and the process's pid.
     ///
     /// # Errors
     /// What init reports, or how it died.
-    pub fn start(&self, cgroup: &Cgroup, on_listener: &mut dyn FnMut(OwnedFd) -> Result<()>) -> Result<()> {
+    pub fn start(
+        &mut self,
+        cgroup: &Cgroup,
+        on_listener: &mut dyn FnMut(OwnedFd, i32) -> Result<()>,
+    ) -> Result<()> {
         self.channel.start().map_err(|_| self.failure(cgroup))?;
-        await_exec(&self.channel, &self.shared, self.pidfd.as_fd(), self.listens(), on_listener)?;
+        if self.program.contains(&Op::EnterPidNamespace) {
+            match self.channel.receive(Some(PATIENCE))? {
+                FromInit::Successor(pidfd) => self.succeed(pidfd)?,
+                FromInit::Closed => return Err(self.failure(cgroup)),
+                _ => return Err(out_of_turn()),
+            }
+        }
+        let pid = self.raw_pid();
+        let patience = if self.has_hooks() { None } else { Some(PATIENCE) };
+        let wait = Wait { channel: &self.channel, shared: &self.shared, pidfd: self.pidfd.as_fd(), patience };
+        wait.for_exec(self.listens(), &mut |fd| on_listener(fd, pid))?;
         match self.shared.state() {
             report_state::EXECUTING => Ok(()),
             _ => Err(self.failure(cgroup)),
         }
+    }
+
+    /// From now on the process is the one behind `pidfd`; the one that forked it ends and is collected.
+    fn succeed(&mut self, pidfd: OwnedFd) -> Result<()> {
+        let name = format!("{}/fdinfo/{}", std::process::id(), pidfd.as_raw_fd());
+        let info = Procfs::open()?.read(&name).map_err(|errno| Error::call("read", format_args!("/proc/{name}"), errno))?;
+        let pid = info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok()).and_then(Pid::from_raw);
+        // It has ended already, and nobody has waited for it: only we could.
+        let pid = pid.ok_or_else(|| Error::new(Kind::System, format!("read \"/proc/{name}\": no pid")))?;
+        let before = std::mem::replace(&mut self.pidfd, pidfd);
+        self.pid = pid;
+        collect(before.as_fd())
+    }
+
+    fn has_hooks(&self) -> bool {
+        self.program.iter().any(|op| matches!(op, Op::Hook(_)))
     }
 
     fn listens(&self) -> bool {
@@ -262,7 +276,9 @@ impl Init {
         if report.state == report_state::FAILED {
             return words::failure(&self.program, &report);
         }
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        // Its socket is closed, so it is on its way out. If not, that is what is told.
+        let _ended = channel::wait_readable(self.pidfd.as_fd(), Some(DYING));
         let status = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), options).ok().flatten();
         let how = match status.map(|s| (s.exit_status(), s.terminating_signal())) {
             Some((Some(sys::clone::EXEC_FAILED), _)) => {
@@ -295,30 +311,53 @@ pub(crate) fn died(how: &str, cgroup: &Cgroup) -> Error {
     Error::new(Kind::InitFailed, format!("init {how} before it was ready"))
 }
 
-/// Waits until init's socket closes; meanwhile hands out the seccomp listener, if there will be one.
-pub(crate) fn await_exec(
-    channel: &Channel,
-    shared: &Shared,
-    pidfd: BorrowedFd<'_>,
-    listens: bool,
-    on_listener: &mut dyn FnMut(OwnedFd) -> Result<()>,
-) -> Result<()> {
-    let mut waiting = listens;
-    loop {
-        // Init cannot say when its listener is there: after the filter it makes no system call. So it is looked at.
-        let step = if waiting { Some(Duration::from_millis(1)) } else { None };
-        if channel::wait_readable(channel.as_fd(), step)? {
-            return match channel.receive(step)? {
-                FromInit::Closed => Ok(()),
-                _ => Err(Error::new(Kind::InitFailed, "init said something out of turn")),
-            };
-        }
-        if shared.state() == report_state::LISTENER {
-            let report: Report = shared.report();
-            let fd = listener::fetch(pidfd, report.listener)?;
-            on_listener(fd)?;
-            shared.acknowledge();
-            waiting = false;
+fn out_of_turn() -> Error {
+    Error::new(Kind::InitFailed, "init said something out of turn")
+}
+
+/// Waits for the end of a child and takes its status.
+fn collect(pidfd: BorrowedFd<'_>) -> Result<()> {
+    if !channel::wait_readable(pidfd, Some(DYING))? {
+        return Err(Error::new(Kind::InitFailed, "init does not end"));
+    }
+    rustix::process::waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED).call("waitid", "init").map(drop)
+}
+
+/// The last part of a start.
+pub(crate) struct Wait<'a> {
+    pub(crate) channel: &'a Channel,
+    pub(crate) shared: &'a Shared,
+    pub(crate) pidfd: BorrowedFd<'a>,
+    /// How long it may take; without a limit while hooks run.
+    pub(crate) patience: Option<Duration>,
+}
+
+impl Wait<'_> {
+    /// Waits until init's socket closes; meanwhile hands out the seccomp listener, if there will be one.
+    pub(crate) fn for_exec(&self, listens: bool, on_listener: &mut dyn FnMut(OwnedFd) -> Result<()>) -> Result<()> {
+        let deadline = self.patience.map(|patience| Instant::now() + patience);
+        let mut waiting = listens;
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            // Init cannot say when its listener is there: after the filter it makes no system call. So it is looked at.
+            let step = if waiting { Some(Duration::from_millis(1)) } else { left };
+            if channel::wait_readable(self.channel.as_fd(), step)? {
+                return match self.channel.receive(Some(PATIENCE))? {
+                    FromInit::Closed => Ok(()),
+                    _ => Err(out_of_turn()),
+                };
+            }
+            if waiting && self.shared.state() == report_state::LISTENER {
+                let report: Report = self.shared.report();
+                let fd = listener::fetch(self.pidfd, report.listener)?;
+                on_listener(fd)?;
+                self.shared.acknowledge();
+                waiting = false;
+            }
+            if left.is_some_and(|left| left.is_zero()) {
+                let seconds = self.patience.unwrap_or_default().as_secs();
+                return Err(Error::new(Kind::InitFailed, format!("the process does not run after {seconds} s")));
+            }
         }
     }
 }

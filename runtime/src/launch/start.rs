@@ -1,18 +1,15 @@
 //! `start`: the other end of the socket on which a created init waits.
 
 use super::channel::{Channel, FromInit};
-use super::{await_exec, died};
+use super::{PATIENCE, Wait, died, out_of_turn};
 use crate::cgroup::Cgroup;
-use crate::error::{Call, Error, Kind, Result};
+use crate::error::{Call, Result};
 use crate::program::format::report_state;
 use crate::program::{Op, words};
 use crate::state::{Entry, START};
 use crate::sys::object::Shared;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The socket on which init will wait, bound in the entry's directory.
 ///
@@ -46,6 +43,15 @@ pub fn connect(entry: &Entry) -> Result<Channel> {
     Ok(Channel::from_socket(socket))
 }
 
+/// What init does between start and execve besides.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    /// It hands out a seccomp listener.
+    pub listener: bool,
+    /// It runs startContainer hooks, which may take any time.
+    pub hooks: bool,
+}
+
 /// Tells init to run the process and waits until it does.
 ///
 /// # Errors
@@ -53,7 +59,7 @@ pub fn connect(entry: &Entry) -> Result<Channel> {
 pub fn start(
     channel: &Channel,
     pidfd: BorrowedFd<'_>,
-    listens: bool,
+    expected: Expected,
     program: &dyn Fn() -> Vec<Op>,
     cgroup: &Cgroup,
     on_listener: &mut dyn FnMut(OwnedFd) -> Result<()>,
@@ -61,11 +67,12 @@ pub fn start(
     let object = match channel.receive(Some(PATIENCE))? {
         FromInit::Program(object) => object,
         FromInit::Closed => return Err(died("closed its socket", cgroup)),
-        _ => return Err(Error::new(Kind::InitFailed, "init said something out of turn")),
+        _ => return Err(out_of_turn()),
     };
     let shared = Shared::map(&object).call("mmap", "program")?;
     channel.start()?;
-    await_exec(channel, &shared, pidfd, listens, on_listener)?;
+    let patience = if expected.hooks { None } else { Some(PATIENCE) };
+    Wait { channel, shared: &shared, pidfd, patience }.for_exec(expected.listener, on_listener)?;
     let report = shared.report();
     match report.state {
         report_state::EXECUTING => Ok(()),

@@ -68,7 +68,8 @@ pub fn create(spec: &Spec, request: &CreateRequest, facts: &Facts) -> Result<Pla
         // While the rootfs can still be written.
         b.program.push(Op::MakeDirectory { path: mounts::clean(&process.cwd) });
         // After /dev and devpts, before they may become read-only.
-        b.program.push(process::session(process, true));
+        b.program.extend(process::terminal(process, true));
+        b.program.push(process::session(process));
     }
     // The tree stands at the rootfs's path: hooks that mount devices into it find it there.
     if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
@@ -92,7 +93,9 @@ pub fn create(spec: &Spec, request: &CreateRequest, facts: &Facts) -> Result<Pla
     b.program.push(Op::Pivot);
     // After pivot: the host's mounts are gone, what is left is the plan's or nobody's.
     let hooked = [&hooks.prestart, &hooks.create_runtime, &hooks.create_container].iter().any(|h| !h.is_empty());
-    let deep = linux.readonly_paths.iter().any(|p| !p.starts_with("/proc/"));
+    // A read-only path is covered together with what is mounted below it, which nobody counts.
+    let deep = linux.readonly_paths.iter().any(|p| !p.starts_with("/proc/"))
+        || spec.mounts.iter().any(|m| m.destination.starts_with("/proc/"));
     b.program.push(Op::CheckMounts { extra: hooked || deep || b.shares_mounts });
     // After the check, for a container that wants to share what it mounts with its own children.
     root_propagation(&mut b, &linux.rootfs_propagation);
@@ -151,14 +154,25 @@ pub fn exec(spec: &Spec, request: &ExecRequest, facts: &Facts) -> Result<Plan> {
         let tasks = b.handle(Handle::CgroupTasks { hierarchy: hierarchy.clone() });
         b.program.push(Op::JoinCgroup { hierarchy: hierarchy.clone(), tasks });
     }
-    // After the cgroups; init is not dumpable, so nothing inside can look at it once it is visible there.
+    // After the cgroups. The pid namespace is for children, so init is not seen there yet.
+    let private_pids = b.namespaces.is_private(NamespaceKind::Pid);
+    let pid_namespace = if private_pids { NamespaceKind::Pid.clone_flag() } else { 0 };
     let handle = b.handle(Handle::Container);
-    b.program.push(Op::JoinContainer { namespaces: b.namespaces.join_flags(), handle });
+    b.program.push(Op::JoinContainer { namespaces: b.namespaces.join_flags() | pid_namespace, handle });
     b.program.push(Op::OpenRoot);
-    b.program.push(process::session(&process, false));
+    // The caller's is none of the container's business.
+    b.program.push(Op::Keyring);
+    b.program.extend(process::terminal(&process, false));
     process::build(&mut b, &process);
     b.program.push(Op::Ready);
     b.program.push(Op::WaitStart { control: true });
+    // As late as can be: a container with CAP_SYS_PTRACE can trace whatever it sees, dumpable or not, and what it sees
+    // from here on has nothing that it could not get by an execve (CVE-2016-9962).
+    if private_pids {
+        b.program.push(Op::EnterPidNamespace);
+    }
+    // A session ends with its leader, so the one who leads it is the one who stays.
+    b.program.push(process::session(&process));
     let (load, listener) = filter.map_or((None, None), |(load, listener)| (Some(load), listener));
     b.program.extend(load);
     b.program.push(process::execute(&process));

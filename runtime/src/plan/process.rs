@@ -172,14 +172,17 @@ fn rlimits(listed: &[spec::PosixRlimit], findings: &mut Findings) -> Vec<Op> {
     ops
 }
 
-/// The operations that only a container's first process needs: its own session, and a terminal if it has one.
-pub fn session(process: &spec::Process, console: bool) -> Op {
-    if !process.terminal {
-        return Op::Session;
-    }
+/// The terminal of a process that has one.
+pub fn terminal(process: &spec::Process, console: bool) -> Option<Op> {
     let size = process.console_size.clone().unwrap_or_default();
     let cells = |n: u64| u16::try_from(n).unwrap_or(0);
-    Op::Terminal { rows: cells(size.height), columns: cells(size.width), console, uid: process.user.uid }
+    let uid = process.user.uid;
+    process.terminal.then(|| Op::Terminal { rows: cells(size.height), columns: cells(size.width), console, uid })
+}
+
+/// A session of the process's own.
+pub fn session(process: &spec::Process) -> Op {
+    Op::Session { terminal: process.terminal }
 }
 
 #[cfg(test)]

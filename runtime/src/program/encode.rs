@@ -176,7 +176,10 @@ impl<'d> Writer<'d> {
                 n: *uid,
                 ..none()
             },
-            Op::Session => Record { kind: kind::SESSION, ..none() },
+            Op::Session { terminal } => {
+                Record { kind: kind::SESSION, flags: if *terminal { flag::CONSOLE } else { 0 }, ..none() }
+            }
+            Op::EnterPidNamespace => Record { kind: kind::ENTER_PID_NAMESPACE, ..none() },
             Op::RuntimeHooks => Record { kind: kind::BARRIER, a: u64::from(message::MOUNTED), ..none() },
             Op::Hook(hook) => self.hook(hook),
             Op::Pivot => Record { kind: kind::PIVOT, ..none() },

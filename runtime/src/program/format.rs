@@ -182,6 +182,7 @@ pub mod kind {
     pub const OPEN_ROOT: u16 = 39;
     pub const MAKE_DIRECTORY: u16 = 40;
     pub const MASK_SOURCE: u16 = 41;
+    pub const ENTER_PID_NAMESPACE: u16 = 42;
 }
 
 /// Bits of [`Record::flags`].
@@ -198,7 +199,7 @@ pub mod flag {
     pub const IN_PROC: u16 = 32;
     /// BIND, SET_MOUNT: attributes and propagation go down the whole tree.
     pub const RECURSIVE: u16 = 64;
-    /// TERMINAL: bind the terminal on /dev/console.
+    /// TERMINAL: bind the terminal on /dev/console. SESSION: standard input becomes its controlling terminal.
     pub const CONSOLE: u16 = 128;
     /// WORKING_DIRECTORY: the second try, with the process's own credentials.
     pub const SECOND: u16 = 256;
@@ -224,6 +225,8 @@ pub mod message {
     pub const PROCEED: u8 = b'p';
     /// init → parent: here is the terminal (SCM_RIGHTS).
     pub const TERMINAL: u8 = b't';
+    /// init → parent: here is the process that goes on in my place (SCM_RIGHTS: its pidfd).
+    pub const SUCCESSOR: u8 = b'f';
     /// init → parent: set up, waiting for start.
     pub const READY: u8 = b'r';
     /// parent → init: the state is on disk, you may outlive me.

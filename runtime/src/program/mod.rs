@@ -202,7 +202,12 @@ pub enum Op {
         uid: u32,
     },
     /// setsid(2).
-    Session,
+    Session {
+        /// Standard input becomes the session's controlling terminal.
+        terminal: bool,
+    },
+    /// For exec: a fork into the pid namespace that was joined; the forked process goes on, the forking one ends.
+    EnterPidNamespace,
     /// Tells the parent that the mounts are there and waits while it runs the runtime hooks.
     RuntimeHooks,
     /// Runs a hook inside.

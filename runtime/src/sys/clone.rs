@@ -56,7 +56,8 @@ const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 /// the exit status 123 and no half-started child is ever seen.
 ///
 /// # Errors
-/// What clone3(2) says; EAGAIN and EBUSY may come from the cgroup (`CLONE_INTO_CGROUP`).
+/// What clone3(2) says; EAGAIN, EBUSY and EOPNOTSUPP may come from the cgroup (`CLONE_INTO_CGROUP`), ENOSYS only
+/// together with a cgroup.
 pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, Errno> {
     let mut pidfd: i32 = -1;
     let mut args = CloneArgs {
@@ -83,7 +84,13 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, Errno> {
     // until execve it makes only the raw calls below, on data that was prepared above: no allocation, no lock, no libc
     // state, so it does not matter whether the caller had threads.
     unsafe {
-        let pid = libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>());
+        let mut pid = libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>());
+        if pid < 0 && last_error() == Errno::NOSYS && spawn.cgroup.is_none() {
+            // A filter around casemate that does not know clone3 says so. clone(2) has no flag for the handlers of
+            // signals, which init resets, and takes the place of the pidfd as its third argument.
+            let flags = (args.flags & !CLONE_CLEAR_SIGHAND) | args.exit_signal;
+            pid = libc::syscall(libc::SYS_clone, flags, 0usize, args.pidfd, 0usize, 0usize);
+        }
         if pid == 0 {
             for fd in spawn.inherit {
                 libc::syscall(libc::SYS_fcntl, fd.as_raw_fd(), libc::F_SETFD, 0);
@@ -97,11 +104,15 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, Errno> {
             }
         }
         if pid < 0 {
-            return Err(Errno::from_raw_os_error(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)));
+            return Err(last_error());
         }
         // SAFETY (of from_raw_fd): the kernel just made this descriptor for us.
         Ok(Child { pid: pid as i32, pidfd: OwnedFd::from_raw_fd(pidfd) })
     }
+}
+
+fn last_error() -> Errno {
+    Errno::from_raw_os_error(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
 }
 
 /// Exit status of a child whose image could not be executed.
