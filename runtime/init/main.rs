@@ -208,11 +208,14 @@ fn close_handles(init: &mut Init) -> Done {
     sys::close_range(next as u32, u32::MAX)
 }
 
-/// The container is set up. It may outlive the parent once the parent has its state on disk, and not before.
+/// The container is set up. It may outlive the parent once the parent has its state on disk, and not before: until then
+/// the socket tells of the parent's death. A signal for it would come too late to be taken back, for the parent may end
+/// as soon as it has said so.
 fn ready(init: &Init) -> Done {
     // Before the parent can know, because it may end as soon as it has committed. If it ends earlier, the socket says so.
     sys::prctl(sys::PR_SET_PDEATHSIG, 0, 0)?;
     let control = init.control;
+    sys::prctl(sys::PR_SET_PDEATHSIG, 0, 0)?;
     sys::send(control, message::READY, None)?;
     expect(control, message::COMMITTED)
 }
