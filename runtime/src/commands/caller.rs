@@ -22,8 +22,8 @@ impl Caller {
     pub fn secure(preserve_fds: u32) -> Result<Caller> {
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
             .call("prctl", "PR_SET_DUMPABLE")?;
-        let activation = Activation::from_env()?;
-        let total = preserve_fds + activation.as_ref().map_or(0, |a| a.fds);
+        let (listening, env) = listen_fds();
+        let total = preserve_fds.saturating_add(listening).min(i32::MAX as u32 - 3);
         for fd in 3..3 + total {
             sys::descriptors::keep_on_exec(fd as i32).map_err(|_| {
                 Error::new(Kind::Usage, format!("unable to preserve file descriptor {fd}: it is not open"))

@@ -4,6 +4,8 @@
 //! of the container's, but for the one call that a joined pid namespace takes, which is undone at once.
 
 pub mod channel;
+mod descriptors;
+pub mod facts;
 mod handles;
 mod home;
 mod image;
@@ -80,6 +82,7 @@ pub fn spawn(mut plan: Plan, means: Means<'_>) -> Result<Init> {
     let bundle = means.bundle;
     let mut join = means.join;
     let unified = join.unified.take();
+    descriptors::make_room(plan.handles.len(), &mut plan.program)?;
     let mut handles = handles::open(&plan, bundle, means.container, join, &means.cgroup_trees)?;
     if let Some(uid) = plan.needs_home {
         let root = handles.rootfs.as_ref().map(AsFd::as_fd).or(means.container_root);

@@ -1,0 +1,67 @@
+//! Room for a plan's handles: a config may name more files than RLIMIT_NOFILE lets a process have open.
+
+use crate::error::{Call, Error, Kind, Result};
+use crate::program::Op;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What casemate and init have open besides the handles, generously.
+const OWN: u64 = 64;
+
+/// RLIMIT_NOFILE of getrlimit(2).
+const NOFILE: u32 = 7;
+
+/// Makes room for `handles` more descriptors, by raising the soft limit to the hard one where it is too low. What
+/// `program` runs gets the limit that it would have had.
+///
+/// # Errors
+/// A hard limit that is too low.
+pub fn make_room(handles: usize, program: &mut Vec<Op>) -> Result<()> {
+    let needed = handles as u64 + OWN;
+    let before = getrlimit(Resource::Nofile);
+    if before.current.is_none_or(|soft| soft >= needed) {
+        return Ok(());
+    }
+    if before.maximum.is_some_and(|hard| hard < needed) {
+        let what = format!("the configuration takes {needed} open files, which is above the hard limit of RLIMIT_NOFILE");
+        return Err(Error::new(Kind::System, what).hint("raise the limit of whoever starts casemate (LimitNOFILE=)"));
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: before.maximum, maximum: before.maximum })
+        .call("setrlimit", "RLIMIT_NOFILE")?;
+    restore(before, program);
+    Ok(())
+}
+
+/// Where nothing of the parent's is open any more, unless the config sets the limit itself.
+fn restore(before: Rlimit, program: &mut Vec<Op>) {
+    let is_set = program.iter().any(|op| matches!(op, Op::Rlimit { resource: NOFILE, .. }));
+    let place = program.iter().position(|op| *op == Op::CloseHandles);
+    if let Some(place) = place.filter(|_| !is_set) {
+        let number = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+        let (soft, hard) = (number(before.current), number(before.maximum));
+        program.insert(place + 1, Op::Rlimit { name: "RLIMIT_NOFILE".into(), resource: NOFILE, soft, hard });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEFORE: Rlimit = Rlimit { current: Some(64), maximum: Some(4096) };
+
+    #[test]
+    fn the_process_gets_the_limit_that_it_would_have_had() {
+        let mut program = vec![Op::Pivot, Op::CloseHandles, Op::Ready];
+        restore(BEFORE, &mut program);
+        let limit = Op::Rlimit { name: "RLIMIT_NOFILE".into(), resource: NOFILE, soft: 64, hard: 4096 };
+        assert_eq!(program, [Op::Pivot, Op::CloseHandles, limit, Op::Ready]);
+    }
+
+    #[test]
+    fn a_limit_of_the_config_stays() {
+        let limit = Op::Rlimit { name: "RLIMIT_NOFILE".into(), resource: NOFILE, soft: 5, hard: 6 };
+        let mut program = vec![Op::CloseHandles, limit, Op::Ready];
+        let before = program.clone();
+        restore(BEFORE, &mut program);
+        assert_eq!(program, before);
+    }
+}
