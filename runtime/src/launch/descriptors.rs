@@ -2,7 +2,7 @@
 
 use crate::error::{Call, Error, Kind, Result};
 use crate::program::Op;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use crate::sys::descriptors::{Limit, limit, set_limit};
 
 /// What casemate and init have open besides the handles, generously.
 const OWN: u64 = 64;
@@ -17,27 +17,25 @@ const NOFILE: u32 = 7;
 /// A hard limit that is too low.
 pub fn make_room(handles: usize, program: &mut Vec<Op>) -> Result<()> {
     let needed = handles as u64 + OWN;
-    let before = getrlimit(Resource::Nofile);
-    if before.current.is_none_or(|soft| soft >= needed) {
+    let before = limit().call("prlimit64", "RLIMIT_NOFILE")?;
+    if before.soft >= needed {
         return Ok(());
     }
-    if before.maximum.is_some_and(|hard| hard < needed) {
+    if before.hard < needed {
         let what = format!("the configuration takes {needed} open files, which is above the hard limit of RLIMIT_NOFILE");
         return Err(Error::new(Kind::System, what).hint("raise the limit of whoever starts casemate (LimitNOFILE=)"));
     }
-    setrlimit(Resource::Nofile, Rlimit { current: before.maximum, maximum: before.maximum })
-        .call("setrlimit", "RLIMIT_NOFILE")?;
+    set_limit(Limit { soft: before.hard, ..before }).call("prlimit64", "RLIMIT_NOFILE")?;
     restore(before, program);
     Ok(())
 }
 
 /// Where nothing of the parent's is open any more, unless the config sets the limit itself.
-fn restore(before: Rlimit, program: &mut Vec<Op>) {
+fn restore(before: Limit, program: &mut Vec<Op>) {
     let is_set = program.iter().any(|op| matches!(op, Op::Rlimit { resource: NOFILE, .. }));
     let place = program.iter().position(|op| *op == Op::CloseHandles);
     if let Some(place) = place.filter(|_| !is_set) {
-        let number = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
-        let (soft, hard) = (number(before.current), number(before.maximum));
+        let Limit { soft, hard } = before;
         program.insert(place + 1, Op::Rlimit { name: "RLIMIT_NOFILE".into(), resource: NOFILE, soft, hard });
     }
 }
@@ -46,7 +44,7 @@ fn restore(before: Rlimit, program: &mut Vec<Op>) {
 mod tests {
     use super::*;
 
-    const BEFORE: Rlimit = Rlimit { current: Some(64), maximum: Some(4096) };
+    const BEFORE: Limit = Limit { soft: 64, hard: 4096 };
 
     #[test]
     fn the_process_gets_the_limit_that_it_would_have_had() {

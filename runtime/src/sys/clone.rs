@@ -95,10 +95,11 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, Errno> {
             for fd in spawn.inherit {
                 libc::syscall(libc::SYS_fcntl, fd.as_raw_fd(), libc::F_SETFD, 0);
             }
-            libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr());
-            let image = spawn.image.as_raw_fd();
-            let flags = libc::AT_EMPTY_PATH;
-            libc::syscall(libc::SYS_execveat, image, c"".as_ptr(), argv.as_ptr(), envp.as_ptr(), flags);
+            if libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) == 0 {
+                let image = spawn.image.as_raw_fd();
+                let flags = libc::AT_EMPTY_PATH;
+                libc::syscall(libc::SYS_execveat, image, c"".as_ptr(), argv.as_ptr(), envp.as_ptr(), flags);
+            }
             loop {
                 libc::syscall(libc::SYS_exit_group, EXEC_FAILED);
             }

@@ -25,3 +25,36 @@ pub fn keep_on_exec(fd: i32) -> Result<(), Errno> {
     let done = unsafe { libc::fcntl(fd, libc::F_SETFD, 0) };
     if done == 0 { Ok(()) } else { Err(last_error()) }
 }
+
+/// RLIMIT_NOFILE of getrlimit(2): one more than the highest descriptor; `u64::MAX` is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Limit {
+    /// What counts.
+    pub soft: u64,
+    /// How far it may be raised.
+    pub hard: u64,
+}
+
+/// This process's limit. rustix's getrlimit panics where a filter forbids the call.
+///
+/// # Errors
+/// What prlimit(2) says.
+pub fn limit() -> Result<Limit, Errno> {
+    let mut now = Limit { soft: 0, hard: 0 };
+    let none = std::ptr::null::<Limit>();
+    // SAFETY: Limit is the kernel's struct rlimit64, which it fills in; nothing is set.
+    let done = unsafe { libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_NOFILE, none, &raw mut now) };
+    if done == 0 { Ok(now) } else { Err(last_error()) }
+}
+
+/// Sets this process's limit.
+///
+/// # Errors
+/// EPERM for a hard limit above the present one.
+pub fn set_limit(to: Limit) -> Result<(), Errno> {
+    let none = std::ptr::null_mut::<Limit>();
+    // SAFETY: Limit is the kernel's struct rlimit64, which lives across the call; the old one is not asked for.
+    let done = unsafe { libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_NOFILE, &raw const to, none) };
+    if done == 0 { Ok(()) } else { Err(last_error()) }
+}
