@@ -161,7 +161,8 @@ fn same(op: &Op, index: usize, reader: &Reader<'_>, handles: &[i32]) {
             head(kind::TERMINAL, bits(&[(*console, flag::CONSOLE)]), -1);
             assert_eq!((r.a, r.b, r.n), (u64::from(*rows), u64::from(*columns), *uid));
         }
-        Op::Session => head(kind::SESSION, 0, -1),
+        Op::Session { terminal } => head(kind::SESSION, if *terminal { flag::CONSOLE } else { 0 }, -1),
+        Op::EnterPidNamespace => head(kind::ENTER_PID_NAMESPACE, 0, -1),
         Op::RuntimeHooks => {
             head(kind::BARRIER, 0, -1);
             assert_eq!(r.a, u64::from(message::MOUNTED));
@@ -334,7 +335,9 @@ fn op() -> impl Strategy<Value = Op> {
     let plain = prop::sample::select(vec![
         Op::MaskSource,
         Op::OpenRoot,
-        Op::Session,
+        Op::Session { terminal: false },
+        Op::Session { terminal: true },
+        Op::EnterPidNamespace,
         Op::RuntimeHooks,
         Op::Pivot,
         Op::Loopback,

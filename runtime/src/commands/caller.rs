@@ -22,7 +22,8 @@ impl Caller {
     pub fn secure(preserve_fds: u32) -> Result<Caller> {
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
             .call("prctl", "PR_SET_DUMPABLE")?;
-        let (listening, env) = listen_fds();
+        let activation = Activation::from_env()?;
+        let listening = activation.as_ref().map_or(0, |a| a.fds);
         let total = preserve_fds.saturating_add(listening).min(i32::MAX as u32 - 3);
         for fd in 3..3 + total {
             sys::descriptors::keep_on_exec(fd as i32).map_err(|_| {

@@ -22,7 +22,8 @@ pub fn make_room(handles: usize, program: &mut Vec<Op>) -> Result<()> {
         return Ok(());
     }
     if before.hard < needed {
-        let what = format!("the configuration takes {needed} open files, which is above the hard limit of RLIMIT_NOFILE");
+        let what =
+            format!("the configuration takes {needed} open files, which is above the hard limit of RLIMIT_NOFILE");
         return Err(Error::new(Kind::System, what).hint("raise the limit of whoever starts casemate (LimitNOFILE=)"));
     }
     set_limit(Limit { soft: before.hard, ..before }).call("prlimit64", "RLIMIT_NOFILE")?;

@@ -5,7 +5,6 @@
 
 pub mod channel;
 mod descriptors;
-pub mod facts;
 mod handles;
 mod home;
 mod image;
@@ -103,15 +102,18 @@ pub fn spawn(mut plan: Plan, means: Means<'_>) -> Result<Init> {
         inherit.extend(means.start.as_ref().map(AsFd::as_fd));
         inherit.extend(handles.all.iter().map(AsFd::as_fd));
         let argument = CString::new(object.as_raw_fd().to_string()).unwrap_or_default();
-        let child = clone(handles, &sys::clone::Spawn {
-            namespaces: if means.container.is_some() { 0 } else { plan.namespaces.clone_flags() },
-            cgroup: unified,
-            image: image.as_fd(),
-            inherit: &inherit,
-            argument: &argument,
-            effective: means.facts.permitted,
-            permitted: means.facts.permitted,
-        });
+        let child = clone(
+            handles,
+            &sys::clone::Spawn {
+                namespaces: if means.container.is_some() { 0 } else { plan.namespaces.clone_flags() },
+                cgroup: unified,
+                image: image.as_fd(),
+                inherit: &inherit,
+                argument: &argument,
+                effective: means.facts.permitted,
+                permitted: means.facts.permitted,
+            },
+        );
         child.map(|child| (child, object))
     };
     let refused = |result: std::result::Result<sys::clone::Child, Errno>| {
@@ -230,11 +232,7 @@ impl Init {
     ///
     /// # Errors
     /// What init reports, or how it died.
-    pub fn start(
-        &mut self,
-        cgroup: &Cgroup,
-        on_listener: &mut dyn FnMut(OwnedFd, i32) -> Result<()>,
-    ) -> Result<()> {
+    pub fn start(&mut self, cgroup: &Cgroup, on_listener: &mut dyn FnMut(OwnedFd, i32) -> Result<()>) -> Result<()> {
         self.channel.start().map_err(|_| self.failure(cgroup))?;
         if self.program.contains(&Op::EnterPidNamespace) {
             match self.channel.receive(Some(PATIENCE))? {
@@ -256,7 +254,8 @@ impl Init {
     /// From now on the process is the one behind `pidfd`; the one that forked it ends and is collected.
     fn succeed(&mut self, pidfd: OwnedFd) -> Result<()> {
         let name = format!("{}/fdinfo/{}", std::process::id(), pidfd.as_raw_fd());
-        let info = Procfs::open()?.read(&name).map_err(|errno| Error::call("read", format_args!("/proc/{name}"), errno))?;
+        let info =
+            Procfs::open()?.read(&name).map_err(|errno| Error::call("read", format_args!("/proc/{name}"), errno))?;
         let pid = info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok()).and_then(Pid::from_raw);
         // It has ended already, and nobody has waited for it: only we could.
         let pid = pid.ok_or_else(|| Error::new(Kind::System, format!("read \"/proc/{name}\": no pid")))?;

@@ -56,7 +56,7 @@ pub fn group(op: &Op) -> &'static str {
         Op::SetMount { .. } => "mounts",
         Op::Symlink { path, .. } if !path.starts_with("/dev/") => "mounts",
         Op::Device { .. } | Op::Symlink { .. } => "devices",
-        Op::MakeDirectory { .. } | Op::Terminal { .. } | Op::Session => "session",
+        Op::MakeDirectory { .. } | Op::Terminal { .. } | Op::Session { .. } => "session",
         Op::Hook(hook) if hook.kind == "startContainer" => "start",
         Op::RuntimeHooks | Op::Hook(_) => "hooks",
         Op::ReadonlyPath { .. } | Op::Mask { .. } => "covers",
@@ -74,7 +74,7 @@ pub fn group(op: &Op) -> &'static str {
         | Op::NoNewPrivileges
         | Op::Umask { .. }
         | Op::FindExecutable { .. } => "process",
-        Op::Ready | Op::WaitStart { .. } | Op::Seccomp { .. } | Op::Execute { .. } => "start",
+        Op::Ready | Op::WaitStart { .. } | Op::EnterPidNamespace | Op::Seccomp { .. } | Op::Execute { .. } => "start",
     }
 }
 

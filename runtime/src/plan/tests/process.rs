@@ -121,7 +121,7 @@ fn the_umask_is_the_callers_unless_the_config_has_one() {
 #[test]
 fn the_size_of_a_terminal_counts_only_with_a_terminal() {
     let size = ("/process/consoleSize", json!({"height": 24, "width": 80}));
-    assert!(plan(std::slice::from_ref(&size)).program.contains(&Op::Session));
+    assert!(plan(std::slice::from_ref(&size)).program.contains(&Op::Session { terminal: false }));
     let plan = plan(&[size, ("/process/terminal", json!(true)), ("/process/user/uid", json!(7))]);
     assert!(plan.program.contains(&Op::Terminal { rows: 24, columns: 80, console: true, uid: 7 }));
 }
@@ -158,12 +158,30 @@ fn a_process_of_exec_joins_confines_itself_and_makes_nothing() {
     let process = spec.process.clone().unwrap();
     let request = ExecRequest { id: "c1".into(), process, extra_env: vec![], cgroup_tasks: vec!["pids".into()] };
     let plan = exec(&spec, &request, &facts()).unwrap();
-    let made = |op: &Op| {
-        matches!(op, Op::Mount { .. } | Op::Pivot | Op::Unshare { .. } | Op::MakeDirectory { .. } | Op::Keyring)
-    };
+    let made = |op: &Op| matches!(op, Op::Mount { .. } | Op::Pivot | Op::Unshare { .. } | Op::MakeDirectory { .. });
     assert!(plan.cgroup.is_none() && !plan.program.iter().any(made));
     let cgroup = position(&plan, |op| matches!(op, Op::JoinCgroup { .. }));
     let container = position(&plan, |op| matches!(op, Op::JoinContainer { .. }));
     assert!(cgroup < container && container < position(&plan, |op| matches!(op, Op::Bounding { .. })));
     assert!(matches!(plan.program[plan.program.len() - 2..], [Op::Seccomp { .. }, Op::Execute { .. }]));
+}
+
+#[test]
+fn a_process_of_exec_is_seen_in_the_pid_namespace_only_when_nothing_but_the_filter_is_left_to_do() {
+    let spec = config(&[("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"}))]);
+    let process = spec.process.clone().unwrap();
+    let request = ExecRequest { id: "c1".into(), process, extra_env: vec![], cgroup_tasks: vec![] };
+    let plan = exec(&spec, &request, &facts()).unwrap();
+    let entered = position(&plan, |op| *op == Op::EnterPidNamespace);
+    let after = &plan.program[entered + 1..];
+    assert!(matches!(after, [Op::Session { .. }, Op::Seccomp { .. }, Op::Execute { .. }]), "{after:?}");
+    assert!(entered > position(&plan, |op| matches!(op, Op::WaitStart { control: true })));
+}
+
+#[test]
+fn a_process_of_exec_does_not_inherit_the_session_keyring() {
+    let spec = config(&[]);
+    let process = spec.process.clone().unwrap();
+    let request = ExecRequest { id: "c1".into(), process, extra_env: vec![], cgroup_tasks: vec![] };
+    assert!(exec(&spec, &request, &facts()).unwrap().program.contains(&Op::Keyring));
 }
