@@ -65,7 +65,8 @@ pub fn open(
         };
         all.push(fd);
     }
-    let pid = plan.namespaces.joined.iter().find(|(kind, _)| *kind == NamespaceKind::Pid);
+    // For exec there is the container itself, which init joins.
+    let pid = plan.namespaces.joined.iter().find(|(kind, _)| *kind == NamespaceKind::Pid && container.is_none());
     let pid_namespace = pid.map(|(kind, path)| open_namespace(*kind, path)).transpose()?;
     Ok(Handles { all, rootfs, pid_namespace })
 }
