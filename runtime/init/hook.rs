@@ -16,7 +16,7 @@ pub fn run(init: &mut Init, r: Record) -> Done {
     let (read_end, write_end) = sys::pipe()?;
     let (pid, pidfd) = sys::fork()?;
     if pid == 0 {
-        let fail = child(init, r, path, argv, envp, state, write_end);
+        let fail = child(r, path, argv, envp, state, write_end);
         // The parent reads this where the hook's own words would be.
         let _ = sys::write(2, if fail.errno == sys::ENOENT { b"no such file or directory" } else { b"cannot be executed" });
         sys::exit(127)
@@ -29,7 +29,7 @@ pub fn run(init: &mut Init, r: Record) -> Done {
     ended
 }
 
-fn child(init: &Init, r: Record, path: Text, argv: sys::List, envp: sys::List, state: i32, output: i32) -> Fail {
+fn child(r: Record, path: Text, argv: sys::List, envp: sys::List, state: i32, output: i32) -> Fail {
     let prepared = (|| {
         sys::setpgid()?;
         if r.slot >= 0 {

@@ -66,6 +66,12 @@ impl Error {
         self
     }
 
+    /// The same error, with what else went wrong behind.
+    pub fn and(mut self, more: impl fmt::Display) -> Error {
+        self.message = format!("{}; {more}", self.message);
+        self
+    }
+
     /// What the reader can do about it; the first hint, nearest to the cause, stays.
     pub fn hint(mut self, hint: impl Into<String>) -> Error {
         self.hint.get_or_insert(hint.into());

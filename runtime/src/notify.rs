@@ -35,6 +35,11 @@ const SEND: Duration = Duration::from_secs(10);
 /// Bytes of one message; systemd reads no more than a page, either.
 const MESSAGE: usize = 4096;
 
+/// The caller's socket: the value of `NOTIFY_SOCKET`, unless it is empty.
+pub fn host_socket() -> Option<String> {
+    std::env::var("NOTIFY_SOCKET").ok().filter(|value| !value.is_empty())
+}
+
 /// Makes the directory in the state directory `dir`, for `create` to mount; answers it.
 ///
 /// # Errors

@@ -70,7 +70,7 @@ const IMPURE: &[&str] = &[
 ];
 
 /// Longer than 500 lines, and why.
-const LONG: &[(&str, &str)] = &[("init/sys.rs", "every system call of init's, one wrapper each: all its unsafe code")];
+const LONG: &[(&str, &str)] = &[];
 
 /// One file without comments and tests, line by line with its number.
 struct Source {
@@ -207,7 +207,7 @@ fn plans_and_programs_are_made_without_asking_the_system() {
 fn unsafe_code_is_in_the_two_rooms_for_it() {
     let sources: Vec<Source> = ["src", "init"].into_iter().flat_map(product).collect();
     find(&sources, |source, line| {
-        let allowed = source.path.starts_with("src/sys/") || source.path == "init/sys.rs";
+        let allowed = source.path.starts_with("src/sys/") || source.path.starts_with("init/sys/");
         let said = line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
         (said && !allowed).then(|| "unsafe code".to_string())
     });

@@ -26,6 +26,7 @@ pub mod run;
 pub mod spec;
 pub mod start;
 pub mod state;
+mod unfinished;
 pub mod update;
 
 pub use root::Root;

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 pub fn run(root: &Root, systemd_cgroup: bool, request: &Run, log: &Log) -> Result<ExitCode> {
     if request.detach {
         let made = create::make(root, systemd_cgroup, &request.create, Mode::RunDetached, log)?;
-        start(made, log)?;
+        start(made)?;
         return Ok(ExitCode::SUCCESS);
     }
     // Before the clone: a child that ends at once must not be missed.
@@ -29,11 +29,12 @@ pub fn run(root: &Root, systemd_cgroup: bool, request: &Run, log: &Log) -> Resul
         become_subreaper()?;
     }
     let made = create::make(root, systemd_cgroup, &request.create, Mode::RunForeground, log)?;
-    let mut made = start(made, log)?;
+    let host_socket = notify::host_socket();
+    // Before the start: the service may be ready at once.
+    let socket = host_socket.as_ref().map(|_| notify::setup(made.entry.as_fd())).transpose()?;
+    let mut made = start(made)?;
     let proxy = made.init.terminal.take().map(Proxy::stdio).transpose()?;
     let pid = made.init.pid;
-    let host_socket = std::env::var("NOTIFY_SOCKET").ok().filter(|v| !v.is_empty());
-    let socket = host_socket.as_ref().map(|_| notify::setup(made.entry.as_fd())).transpose()?;
     let forward = match (&socket, &host_socket) {
         (Some(socket), Some(host)) => Some(socket.forward(host, pid)?),
         _ => None,
@@ -50,7 +51,7 @@ pub fn run(root: &Root, systemd_cgroup: bool, request: &Run, log: &Log) -> Resul
 }
 
 /// Starts what was made; whatever fails on the way ends it.
-fn start(mut made: Made, log: &Log) -> Result<Made> {
+fn start(mut made: Made) -> Result<Made> {
     let listener = made.record.listener.clone();
     let state = made.state(Status::Running);
     let mut deliver = |fd: OwnedFd, pid: i32| match &listener {
@@ -61,9 +62,6 @@ fn start(mut made: Made, log: &Log) -> Result<Made> {
     let started = started.map_err(|e| e.context("unable to start container process")).and_then(|()| made.poststart());
     match started {
         Ok(()) => Ok(made),
-        Err(error) => {
-            made.abandon(log);
-            Err(error)
-        }
+        Err(error) => Err(made.abandon(error)),
     }
 }

@@ -37,8 +37,8 @@ pub fn run(root: &Root, id: &ContainerId, log: &Log) -> Result<()> {
         return Err(needs_process());
     }
     let cgroup = container.cgroup();
-    let notified = match std::env::var("NOTIFY_SOCKET") {
-        Ok(host) if !host.is_empty() => Some((host, notify::setup(container.entry.as_fd())?)),
+    let notified = match notify::host_socket() {
+        Some(host) => Some((host, notify::setup(container.entry.as_fd())?)),
         _ => None,
     };
     // Connected first, removed second: what is removed counts as started, whatever happens to this casemate.

@@ -3,7 +3,9 @@
 use crate::cgroup::Join;
 use crate::error::{Call, Context, Error, Kind, Result};
 use crate::plan::namespace::NamespaceKind;
-use crate::plan::{Handle, Plan};
+use crate::plan::{Handle, Plan, sysctl_namespace};
+use crate::program::Op;
+use crate::state::procfs::Procfs;
 use crate::sys;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{OpenTreeFlags, open_tree};
@@ -40,11 +42,10 @@ pub fn open(
                 rootfs = Some(dir);
                 tree
             }
-            Handle::Tree { path, recursive } => {
-                let source = rustix::fs::open(path.as_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-                    .call("open", path)
-                    .map_err(|e| e.as_kind(Kind::InvalidConfig))
-                    .hint("the source of a bind mount does not exist or cannot be reached")?;
+            Handle::Tree { path, recursive } => clone_tree(open_source(path)?.as_fd(), path, *recursive)?,
+            Handle::Procfs { path, recursive } => {
+                let source = open_source(path)?;
+                check_procfs(source.as_fd(), path)?;
                 clone_tree(source.as_fd(), path, *recursive)?
             }
             Handle::CgroupTree { hierarchy } => {
@@ -59,7 +60,11 @@ pub fn open(
                 let missing = || Error::new(Kind::System, format!("no tasks file for hierarchy {hierarchy}"));
                 join.tasks.swap_remove(at.ok_or_else(missing)?).1
             }
-            Handle::Namespace { kind, path } => open_namespace(*kind, path)?,
+            Handle::Namespace { kind, path } => {
+                let namespace = open_namespace(*kind, path)?;
+                refuse_own(plan, *kind, path, namespace.as_fd())?;
+                namespace
+            }
             Handle::Bundle => own(bundle, "bundle")?,
             Handle::Container => own(container, "container")?,
         };
@@ -69,6 +74,48 @@ pub fn open(
     let pid = plan.namespaces.joined.iter().find(|(kind, _)| *kind == NamespaceKind::Pid && container.is_none());
     let pid_namespace = pid.map(|(kind, path)| open_namespace(*kind, path)).transpose()?;
     Ok(Handles { all, rootfs, pid_namespace })
+}
+
+/// The source of a bind mount.
+fn open_source(path: &str) -> Result<OwnedFd> {
+    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .call("open", path)
+        .map_err(|e| e.as_kind(Kind::InvalidConfig))
+        .hint("the source of a bind mount does not exist or cannot be reached")
+}
+
+/// What is bound on /proc must be the root of a procfs: anything else would take the writes that label the process
+/// (CVE-2019-16884).
+fn check_procfs(source: BorrowedFd<'_>, path: &str) -> Result<()> {
+    const PROC_ROOT_INO: u64 = 1;
+    let filesystem = rustix::fs::fstatfs(source).call("fstatfs", path)?;
+    let inode = rustix::fs::fstat(source).call("fstat", path)?.st_ino;
+    if filesystem.f_type == rustix::fs::PROC_SUPER_MAGIC && inode == PROC_ROOT_INO {
+        return Ok(());
+    }
+    let what = format!("\"/proc\" cannot be mounted because it is not of type proc: \"{path}\" is no procfs");
+    Err(Error::new(Kind::InvalidConfig, what))
+}
+
+/// A path may lead to the caller's own namespace. Then what is written to it is the host's, which the plan, that sees
+/// paths only, took for the container's.
+fn refuse_own(plan: &Plan, kind: NamespaceKind, path: &str, joined: BorrowedFd<'_>) -> Result<()> {
+    let changes = plan.program.iter().find_map(|op| match op {
+        Op::Sysctl { name, .. } if sysctl_namespace(name) == Some(kind) => Some(format!("sysctl \"{name}\"")),
+        Op::Hostname { .. } if kind == NamespaceKind::Uts => Some("hostname".to_string()),
+        Op::Domainname { .. } if kind == NamespaceKind::Uts => Some("domainname".to_string()),
+        _ => None,
+    });
+    let Some(change) = changes else { return Ok(()) };
+    let own = Procfs::open()?.namespace(kind.proc_name())?;
+    let id = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).call("fstat", path).map(|st| (st.st_dev, st.st_ino));
+    if id(joined)? != id(own.as_fd())? {
+        return Ok(());
+    }
+    let kind = kind.spec_name();
+    let what =
+        format!("{change} is not in a separate kernel namespace: \"{path}\" is the caller's own {kind} namespace");
+    Err(Error::new(Kind::InvalidConfig, what))
 }
 
 fn own(fd: Option<BorrowedFd<'_>>, name: &str) -> Result<OwnedFd> {
@@ -115,21 +162,30 @@ fn open_namespace(kind: NamespaceKind, path: &str) -> Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Enters the rootfs's directory, so that the child finds itself in its copy of it (clone(2), CLONE_NEWNS).
-///
-/// # Errors
-/// What fchdir(2) says.
-pub fn enter(rootfs: Option<&OwnedFd>) -> Result<()> {
-    match rootfs {
-        Some(dir) => rustix::process::fchdir(dir).call("fchdir", "rootfs"),
-        None => Ok(()),
-    }
+/// The working directory while the clone is made: the rootfs's directory, so that the child finds itself in its copy of
+/// it (clone(2), CLONE_NEWNS). Before and after it is the caller's, which relative paths of the command line count from.
+pub struct Place {
+    callers: OwnedFd,
 }
 
-/// Leaves it, so that nothing keeps the rootfs's filesystem busy.
-///
-/// # Errors
-/// What chdir(2) says.
-pub fn leave() -> Result<()> {
-    rustix::process::chdir("/").call("chdir", "/")
+impl Place {
+    /// Enters the rootfs's directory, if there is one.
+    ///
+    /// # Errors
+    /// What openat(2) and fchdir(2) say.
+    pub fn enter(rootfs: Option<&OwnedFd>) -> Result<Option<Place>> {
+        let Some(dir) = rootfs else { return Ok(None) };
+        let callers = rustix::fs::open(".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .call("open", "working directory")?;
+        rustix::process::fchdir(dir).call("fchdir", "rootfs")?;
+        Ok(Some(Place { callers }))
+    }
+
+    /// Goes back to the caller's.
+    ///
+    /// # Errors
+    /// What fchdir(2) says.
+    pub fn leave(self) -> Result<()> {
+        rustix::process::fchdir(&self.callers).call("fchdir", "working directory")
+    }
 }

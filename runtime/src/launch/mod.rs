@@ -153,10 +153,10 @@ fn clone(
             Some(own)
         }
     };
-    handles::enter(handles.rootfs.as_ref())?;
+    let place = handles::Place::enter(handles.rootfs.as_ref())?;
     let child = sys::clone::spawn(spawn);
-    if handles.rootfs.is_some() {
-        handles::leave()?;
+    if let Some(place) = place {
+        place.leave()?;
     }
     if let Some(own) = own {
         set_children_pid_namespace(own.as_fd()).call("setns", "own pid namespace")?;

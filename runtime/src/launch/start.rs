@@ -8,6 +8,7 @@ use crate::program::format::report_state;
 use crate::program::{Op, words};
 use crate::state::{Entry, START};
 use crate::sys::object::Shared;
+use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -17,7 +18,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 /// What socket(2), bind(2) and listen(2) say.
 pub fn listen(entry: &Entry) -> Result<OwnedFd> {
     let socket = socket()?;
-    rustix::net::bind(&socket, &address(entry)?).call("bind", START)?;
+    // The mode of the socket's file, as of all files of an entry, is 0600.
+    let before = rustix::process::umask(Mode::from_raw_mode(0o177));
+    let bound = rustix::net::bind(&socket, &address(entry)?);
+    rustix::process::umask(before);
+    bound.call("bind", START)?;
     rustix::net::listen(&socket, 1).call("listen", START)?;
     Ok(socket)
 }

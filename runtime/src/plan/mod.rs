@@ -20,6 +20,7 @@ mod sysctls;
 mod tests;
 
 pub use mounts::clean;
+pub use sysctls::namespace as sysctl_namespace;
 
 use crate::cgroup;
 use crate::error::Result;
@@ -81,6 +82,13 @@ pub enum Handle {
     },
     /// A detached clone of a tree of the host's.
     Tree {
+        /// Its absolute path.
+        path: String,
+        /// With the mounts below it.
+        recursive: bool,
+    },
+    /// The same of the root of a procfs, for a bind on /proc.
+    Procfs {
         /// Its absolute path.
         path: String,
         /// With the mounts below it.

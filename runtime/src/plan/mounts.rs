@@ -99,8 +99,9 @@ fn check(builder: &mut Builder<'_>, mount: &Mount<'_>) -> bool {
     if !is_bind && kind.is_empty() {
         findings.invalid(&format!("{at}/type"), format!("mount on \"{destination}\" needs a type, or the option bind"));
     }
-    // Something else in procfs's place would take the writes that label this process (CVE-2019-16884).
-    if destination == "/proc" && (is_bind || kind != "proc") {
+    // Something else in procfs's place would take the writes that label this process (CVE-2019-16884). Of a bind the
+    // source is looked at when it is opened: it may be a procfs, as engines have it that share the host's.
+    if destination == "/proc" && !is_bind && kind != "proc" {
         findings.invalid(at, format!("\"{destination}\" cannot be mounted because it is not of type proc"));
     }
     if destination.starts_with("/proc/") && !(is_bind && IN_PROC.contains(&destination.as_str())) {
@@ -199,7 +200,12 @@ fn bind(builder: &mut Builder<'_>, mount: &Mount<'_>) {
     }
     builder.readonly_later.retain(|destination| *destination != mount.destination);
     let source = builder.bundle_path(&mount.spec.source);
-    let tree = builder.handle(Handle::Tree { path: source.clone(), recursive });
+    let on_proc = mount.destination == "/proc";
+    let tree = builder.handle(if on_proc {
+        Handle::Procfs { path: source.clone(), recursive }
+    } else {
+        Handle::Tree { path: source.clone(), recursive }
+    });
     // A clone of a shared mount is its peer: what is mounted inside would appear on the host. Unless the config wants
     // just that, the host's mounts may come in and nothing goes out.
     let mut own = mount.options.own;
@@ -235,7 +241,7 @@ fn bind(builder: &mut Builder<'_>, mount: &Mount<'_>) {
         tree,
         source,
         destination: mount.destination.clone(),
-        at: Destination { no_symlinks: false, in_proc },
+        at: Destination { no_symlinks: on_proc, in_proc },
     });
 }
 

@@ -68,25 +68,28 @@ fn swap(name: &str) -> String {
     name.chars().map(other).collect()
 }
 
-fn refuse(name: &str, namespaces: &Namespaces) -> Option<String> {
-    let need = |kind: NamespaceKind, private: bool| {
-        (!private).then(|| {
-            format!(
-                "is not in a separate kernel namespace (the container shares the host's {} namespace)",
-                kind.spec_name()
-            )
-        })
-    };
+/// The kind of namespace that a parameter belongs to; none: it is the whole kernel's.
+pub fn namespace(name: &str) -> Option<NamespaceKind> {
     if IPC.contains(&name) || name.starts_with("fs.mqueue.") {
-        return need(NamespaceKind::Ipc, namespaces.is_private(NamespaceKind::Ipc));
+        Some(NamespaceKind::Ipc)
+    } else if name.starts_with("net.") {
+        Some(NamespaceKind::Network)
+    } else if name == "kernel.domainname" {
+        Some(NamespaceKind::Uts)
+    } else {
+        None
     }
-    if name.starts_with("net.") {
-        return need(NamespaceKind::Network, namespaces.is_private(NamespaceKind::Network));
-    }
-    match name {
-        "kernel.domainname" => need(NamespaceKind::Uts, namespaces.is_private(NamespaceKind::Uts)),
-        "kernel.hostname" => Some("is set by the field hostname".into()),
-        _ => Some("is not in a separate kernel namespace".into()),
+}
+
+fn refuse(name: &str, namespaces: &Namespaces) -> Option<String> {
+    match namespace(name) {
+        Some(kind) if namespaces.is_private(kind) => None,
+        Some(kind) => Some(format!(
+            "is not in a separate kernel namespace (the container shares the host's {} namespace)",
+            kind.spec_name()
+        )),
+        None if name == "kernel.hostname" => Some("is set by the field hostname".into()),
+        None => Some("is not in a separate kernel namespace".into()),
     }
 }
 

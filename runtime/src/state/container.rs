@@ -115,14 +115,7 @@ impl Container {
 
     /// What a hook reads on its stdin.
     pub fn state(&self, status: Status, pid: i32) -> State {
-        State {
-            oci_version: self.record.oci_version.clone(),
-            id: self.record.id.clone(),
-            status,
-            pid,
-            bundle: self.record.bundle.clone(),
-            annotations: self.record.annotations.clone(),
-        }
+        self.record.state(status, pid)
     }
 }
 

@@ -9,7 +9,7 @@ use super::store::is_id;
 use crate::cgroup;
 use crate::error::{Error, Kind, Result};
 use crate::spec::field::Read;
-use crate::spec::{self, Hook};
+use crate::spec::{self, Hook, State, Status};
 
 /// The version of the format. A record of another version is refused.
 pub const VERSION: u32 = 1;
@@ -75,6 +75,18 @@ pub struct Record {
 }
 
 impl Record {
+    /// What hooks and seccomp agents read.
+    pub fn state(&self, status: Status, pid: i32) -> State {
+        State {
+            oci_version: self.oci_version.clone(),
+            id: self.id.clone(),
+            status,
+            pid,
+            bundle: self.bundle.clone(),
+            annotations: self.annotations.clone(),
+        }
+    }
+
     /// Reads a record of the container `id`.
     ///
     /// # Errors

@@ -136,7 +136,7 @@ fn name(handle: &Handle, plan: &Plan) -> String {
             format!("\"cgroup:{}\"", hierarchy_name(*hierarchy, plan).replace('+', ","))
         }
         Handle::Rootfs { .. } => "the rootfs".into(),
-        Handle::Tree { path, .. } => format!("\"{path}\""),
+        Handle::Tree { path, .. } | Handle::Procfs { path, .. } => format!("\"{path}\""),
         other => describe(other),
     }
 }
@@ -145,6 +145,7 @@ fn name(handle: &Handle, plan: &Plan) -> String {
 pub fn describe(handle: &Handle) -> String {
     match handle {
         Handle::Rootfs { path } => format!("clone of the rootfs \"{path}\""),
+        Handle::Procfs { path, .. } => format!("clone of the procfs at \"{path}\""),
         Handle::Tree { path, recursive: true } => format!("clone of \"{path}\" with what is mounted below"),
         Handle::Tree { path, recursive: false } => format!("clone of \"{path}\""),
         Handle::CgroupTree { hierarchy } => format!("clone of the container's cgroup in hierarchy {hierarchy}"),

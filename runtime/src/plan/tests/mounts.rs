@@ -54,8 +54,6 @@ fn mounts_that_cannot_be_are_refused() {
             "/mounts/0/options",
         ),
         (at, bind("/x", "/y", "idmap"), "id-mapped mount \"/x\" is not supported yet: options", "/mounts/0/options"),
-        (at, bind("/proc", "/y", "ro"), "\"/proc\" cannot be mounted because it is not of type proc", "/mounts/0"),
-        (at, bind("/proc", "/proc", "ro"), "not of type proc", "/mounts/0"),
         (at, one(json!({"destination": "/proc/", "type": "tmpfs"})), "not of type proc", "/mounts/0"),
         (
             at,
@@ -261,4 +259,12 @@ fn destinations_are_cleaned() {
     for (path, wanted) in [("/a//b/./c/..", "/a/b"), ("a", "/a"), ("/..", "/"), ("/../../x", "/x"), ("", "/")] {
         assert_eq!(crate::plan::clean(path), wanted);
     }
+}
+
+#[test]
+fn what_is_bound_on_proc_is_looked_at_when_it_is_opened() {
+    let plan = mounts(json!([{"destination": "/proc", "source": "/proc", "options": ["rbind"]}]));
+    assert!(plan.handles.contains(&Handle::Procfs { path: "/proc".into(), recursive: true }));
+    let bound = find(&plan, |op| if let Op::Bind { at, .. } = op { Some(at.no_symlinks) } else { None });
+    assert_eq!(bound.map(|(_, no_symlinks)| no_symlinks), Some(true));
 }
