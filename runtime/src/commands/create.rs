@@ -61,12 +61,27 @@ pub fn make(root: &Root, systemd_cgroup: bool, request: &Create, mode: Mode, log
     check_console(request, &bundle, mode)?;
     let id = request.id.as_str();
     let plan_request = plan_request(request, &bundle, mode, &caller, &format!("{}/{id}", root.path.display()));
-    let plan = plan::create(&bundle.spec, &plan_request, &facts)?;
+    let plan = plan::create(&bundle.spec, &plan_request, &facts)
+        .map_err(|error| error.context(format!("{}/config.json", bundle.path)))?;
+    if !rustix::process::geteuid().is_root() {
+        let what = "running containers without root is not supported yet";
+        return Err(Error::new(Kind::Unsupported, what).hint("explain needs no privileges"));
+    }
     plan.warnings.iter().for_each(|warning| log.warn(warning));
 
     // From here on there is something to undo.
     let mut unfinished = Unfinished::new(root.create()?.create(id)?);
-    let work = Work { plan: &plan, bundle: &bundle, facts: &facts, driver, request, mode, caller: &caller, log };
+    let work = Work {
+        plan: &plan,
+        bundle: &bundle,
+        facts: &facts,
+        driver,
+        systemd_cgroup,
+        request,
+        mode,
+        caller: &caller,
+        log,
+    };
     let error = match work.carry_out(&mut unfinished) {
         Ok(()) => match unfinished {
             Unfinished { entry, record: Some(record), cgroup: Some(cgroup), init: Some(init) } => {
@@ -89,6 +104,7 @@ struct Work<'a> {
     bundle: &'a Bundle,
     facts: &'a Facts,
     driver: &'static dyn Driver,
+    systemd_cgroup: bool,
     request: &'a Create,
     mode: Mode,
     caller: &'a Caller,
@@ -166,7 +182,7 @@ impl Work<'_> {
             phase: Phase::Creating,
             init: None,
             cgroups: limits.path.records.clone(),
-            systemd_cgroup: false,
+            systemd_cgroup: self.systemd_cgroup,
             own_pid_namespace: self.plan.namespaces.is_new(plan::namespace::NamespaceKind::Pid),
             listener: self.plan.listener.clone(),
             poststart: self.plan.hooks.poststart.clone(),

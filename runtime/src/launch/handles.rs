@@ -8,6 +8,7 @@ use crate::program::Op;
 use crate::state::procfs::Procfs;
 use crate::sys;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -127,10 +128,10 @@ fn own(fd: Option<BorrowedFd<'_>>, name: &str) -> Result<OwnedFd> {
 /// exchanged by whoever owns it.
 fn open_rootfs(path: &str) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty())
-        .call("open", path)
-        .map_err(|e| e.as_kind(Kind::InvalidConfig))
-        .context("invalid rootfs: not an absolute path, or a symlink, or not there")
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| {
+        let what = if errno == Errno::NOTDIR { "invalid rootfs: no directory, or a symlink" } else { "invalid rootfs" };
+        Error::call("open", path, errno).as_kind(Kind::InvalidConfig).context(what)
+    })
 }
 
 /// A detached clone of a mount, or of the part of it below a directory or file (open_tree(2)).

@@ -288,7 +288,7 @@ impl Init {
                     .hint("a security module or vm.memfd_noexec may forbid executing memory objects");
             }
             Some((Some(code), _)) => format!("exited with status {code}"),
-            Some((None, Some(signal))) => format!("was killed by signal {signal}"),
+            Some((None, Some(signal))) => killed_by(signal),
             _ => "closed its socket".into(),
         };
         died(&how, cgroup)
@@ -302,6 +302,12 @@ impl Init {
             .context(format!("set oom_score_adj to {score}"))
             .hint("lowering it below the caller's own takes CAP_SYS_RESOURCE")
     }
+}
+
+fn killed_by(signal: i32) -> String {
+    let name = nix::sys::signal::Signal::try_from(signal).map_or_else(|_| signal.to_string(), |s| s.to_string());
+    let seccomp = if signal == libc::SIGSYS { " (by a seccomp filter, its own or casemate's caller's)" } else { "" };
+    format!("was killed by signal {name}{seccomp}")
 }
 
 /// Init died without a report.
