@@ -1,7 +1,7 @@
 //! tmpcopyup: what the image has at the target of a tmpfs appears in the tmpfs.
 
-use crate::sys::{self, Done, Fail, Text};
 use crate::format::refusal;
+use crate::sys::{self, Done, Fail, Text};
 
 /// How deep a tree may be.
 const DEPTH: u32 = 64;

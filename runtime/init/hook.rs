@@ -17,8 +17,8 @@ pub fn run(init: &mut Init, r: Record) -> Done {
     let (pid, pidfd) = sys::fork()?;
     if pid == 0 {
         let fail = child(r, path, argv, envp, state, write_end);
-        // The parent reads this where the hook's own words would be.
-        let _ = sys::write(2, if fail.errno == sys::ENOENT { b"no such file or directory" } else { b"cannot be executed" });
+        // The parent takes this for the hook's own words. If it cannot be written, its exit status alone has to say it.
+        let _ = sys::write(2, why(fail.errno));
         sys::exit(127)
     }
     sys::close(state);
@@ -27,6 +27,17 @@ pub fn run(init: &mut Init, r: Record) -> Done {
     sys::close(read_end);
     sys::close(pidfd);
     ended
+}
+
+/// The usual reasons not to be executed, in the words of strerror(3).
+fn why(errno: i32) -> &'static [u8] {
+    match errno {
+        sys::ENOENT => b"no such file or directory",
+        sys::EACCES => b"permission denied",
+        sys::ENOTDIR => b"not a directory",
+        sys::ENOEXEC => b"exec format error",
+        _ => b"cannot be executed",
+    }
 }
 
 fn child(r: Record, path: Text, argv: sys::List, envp: sys::List, state: i32, output: i32) -> Fail {

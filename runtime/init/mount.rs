@@ -198,8 +198,7 @@ pub fn set_mount(init: &mut Init, r: Record) -> Done {
 /// Covers a path with a read-only clone of itself. A path that is not there needs none.
 pub fn readonly_path(init: &mut Init, index: usize, r: Record) -> Done {
     let Some(target) = existing(init, r)? else { return Ok(()) };
-    let clone =
-        sys::open_tree(target, EMPTY, sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH | sys::AT_RECURSIVE)?;
+    let clone = sys::open_tree(target, EMPTY, sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH | sys::AT_RECURSIVE)?;
     let attr = MountAttr { set: sys::MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, userns: 0 };
     sys::mount_setattr(clone, EMPTY, sys::AT_EMPTY_PATH | sys::AT_RECURSIVE, &attr)?;
     sys::move_mount(clone, target)?;
@@ -287,9 +286,7 @@ pub fn check(init: &mut Init, last: usize, r: Record) -> Done {
         // Something else is there: right if the way leads through what a later operation attached, be it that mount
         // itself or one of those that came with it.
         let program = &mut init.program;
-        let later = |id| {
-            (index + 1..last).any(|later| program.record(later).is_ok_and(|l| attaches(l) && l.b == id))
-        };
+        let later = |id| (index + 1..last).any(|later| program.record(later).is_ok_and(|l| attaches(l) && l.b == id));
         if !path::crosses(init.root, destination, later)? {
             return Err(Fail::refusal(refusal::MOUNT_NOT_ON_TOP).at(index as u32));
         }

@@ -41,14 +41,7 @@ pub fn capset(effective: u64, permitted: u64, inheritable: u64) -> Done {
     let header = [0x2008_0522u32, 0];
     let low = |s: u64| s as u32;
     let high = |s: u64| (s >> 32) as u32;
-    let data = [
-        low(effective),
-        low(permitted),
-        low(inheritable),
-        high(effective),
-        high(permitted),
-        high(inheritable),
-    ];
+    let data = [low(effective), low(permitted), low(inheritable), high(effective), high(permitted), high(inheritable)];
     sys!(CAPSET, header.as_ptr(), data.as_ptr()).map(drop)
 }
 pub const PR_SET_PDEATHSIG: usize = 1;

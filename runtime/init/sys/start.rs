@@ -10,9 +10,7 @@ global_asm!(".globl _start", "_start:", "mov x29, #0", "mov x0, sp", "bl {entry}
 
 extern "C" fn entry(stack: *const usize) -> ! {
     // SAFETY: the initial stack holds argc, then argv[0..argc], each a NUL-terminated string (elf auxiliary layout).
-    let argument = unsafe {
-        if *stack >= 2 { Some(Text(*stack.add(2) as *const u8)) } else { None }
-    };
+    let argument = unsafe { if *stack >= 2 { Some(Text(*stack.add(2) as *const u8)) } else { None } };
     crate::run(argument)
 }
 
