@@ -91,11 +91,7 @@ pub fn explain(profile: &Profile, native: Arch, data: &SeccompData) -> Result<Ex
         return Ok(by_rule(rule.index, rule.action));
     }
     let clauses = arranged(clauses, arch.width());
-    let holds = |clause: &Clause| {
-        let arg = |index: u8| data.args.get(usize::from(index)).copied().unwrap_or(0);
-        clause.conds.iter().all(|cond| cond.holds(arg(cond.index), arch.width()))
-    };
-    if let Some(clause) = clauses.iter().find(|clause| holds(clause)) {
+    if let Some(clause) = clauses.iter().find(|clause| clause.holds(&data.args, arch.width())) {
         return Ok(by_rule(clause.rule, clause.action));
     }
     let ordinary = arch.private_base().is_none_or(|base| data.nr < base);

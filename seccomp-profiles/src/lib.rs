@@ -18,18 +18,28 @@
 //! by libseccomp. Everything is pure: loading a filter is the runtime's business. docs/seccomp.md has the semantics.
 
 pub mod bpf;
+pub mod capability;
+pub mod cases;
 pub mod compile;
+pub mod diff;
 pub mod disasm;
 pub mod explain;
+pub mod families;
 pub mod interpret;
+pub mod lint;
 #[cfg(feature = "libseccomp")]
 pub mod oracle;
+pub mod overlay;
 pub mod profile;
 pub mod syscalls;
 pub mod template;
+pub mod tool;
+mod witness;
 
 pub use bpf::{Action, Insn, SeccompData};
-pub use compile::{CompileError, Filter, compile, flag};
+pub use capability::CapabilitySet;
+pub use compile::{CompileError, Decisions, Filter, Layer, compile, compile_layers, flag};
 pub use interpret::denies_execve;
+pub use overlay::Overlay;
 pub use profile::Profile;
 pub use syscalls::{Arch, Syscall};

@@ -7,6 +7,7 @@
 #![cfg(target_arch = "x86_64")]
 
 mod draw;
+#[path = "../src/sandbox.rs"]
 mod sandbox;
 
 use draw::{Actions, Draw};
@@ -38,7 +39,7 @@ fn kernel_agrees(name: &str, insns: &[Insn], calls: &[SeccompData], outer: Outer
         made.push((*call, action));
     }
     let calls: Vec<_> = made.iter().map(|(call, _)| *call).collect();
-    let outcomes = sandbox::run(insns, &calls, outer);
+    let outcomes = sandbox::run(insns, &calls, outer).unwrap();
     for ((call, action), outcome) in made.iter().zip(outcomes) {
         assert_eq!(outcome, Outcome::expected(*action, outer), "{name}: {call:x?}: {action}");
     }

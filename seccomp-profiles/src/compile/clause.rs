@@ -13,7 +13,7 @@ pub(crate) struct Cond {
     pub(crate) op: Operator,
     /// What the argument is compared with; for `MaskedEqual` cut to the mask.
     pub(crate) value: u64,
-    /// All ones but for `MaskedEqual`.
+    /// What counts of the argument: all of it, or its low half; for `MaskedEqual` as the rule has it.
     pub(crate) mask: u64,
 }
 
@@ -27,6 +27,14 @@ pub(crate) struct Clause {
     pub(crate) action: Action,
     /// Index of the rule in the profile.
     pub(crate) rule: usize,
+}
+
+impl Clause {
+    /// Whether a call with these arguments fulfils all conditions.
+    pub(crate) fn holds(&self, args: &[u64; 6], width: Width) -> bool {
+        let arg = |index: u8| args.get(usize::from(index)).copied().unwrap_or(0);
+        self.conds.iter().all(|cond| cond.holds(arg(cond.index), width))
+    }
 }
 
 impl Cond {
@@ -54,10 +62,11 @@ impl Cond {
 
     /// Whether an argument fulfils it. Cuts the argument as the condition was cut.
     pub(crate) fn holds(&self, arg: u64, width: Width) -> bool {
-        let arg = match width {
-            Width::Full64 => arg,
-            Width::Low32 => arg & 0xffff_ffff,
-        };
+        let arg = self.mask
+            & match width {
+                Width::Full64 => arg,
+                Width::Low32 => arg & 0xffff_ffff,
+            };
         match self.op {
             Operator::NotEqual => arg != self.value,
             Operator::LessThan => arg < self.value,
@@ -65,7 +74,7 @@ impl Cond {
             Operator::Equal => arg == self.value,
             Operator::GreaterOrEqual => arg >= self.value,
             Operator::GreaterThan => arg > self.value,
-            Operator::MaskedEqual => arg & self.mask == self.value,
+            Operator::MaskedEqual => arg == self.value,
         }
     }
 }

@@ -16,8 +16,16 @@ pub(crate) struct Verdict {
     pub(crate) otherwise: Action,
 }
 
+impl Verdict {
+    /// What it says to these arguments, and the place of the clause that says so.
+    pub(crate) fn answer(&self, args: &[u64; 6], width: Width) -> (Action, Option<usize>) {
+        let found = self.clauses.iter().enumerate().find(|(_, clause)| clause.holds(args, width));
+        found.map_or((self.otherwise, None), |(place, clause)| (clause.action, Some(place)))
+    }
+}
+
 /// Everything that a filter decides.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Decided {
     /// The native one first.
     pub(crate) groups: Vec<Group>,
@@ -26,7 +34,7 @@ pub(crate) struct Decided {
 }
 
 /// The numbers of one audit value: one ABI, or x86_64 and x32.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Group {
     pub(crate) audit: u32,
     /// From 0 on without gaps, neighbours differ.
@@ -219,17 +227,18 @@ fn report_contradictions(arch: Arch, number: u32, clauses: &[Clause], problems: 
     }
 }
 
-struct Verdicts {
-    list: Vec<Verdict>,
+/// Verdicts, each one once.
+pub(crate) struct Verdicts {
+    pub(crate) list: Vec<Verdict>,
 }
 
 impl Verdicts {
-    fn always(&mut self, action: Action) -> u16 {
+    pub(crate) fn always(&mut self, action: Action) -> u16 {
         let known = self.list.iter().position(|known| known.clauses.is_empty() && known.otherwise == action);
         known.map_or_else(|| self.push(Verdict { clauses: Vec::new(), otherwise: action }), |at| at as u16)
     }
 
-    fn intern(&mut self, verdict: Verdict) -> u16 {
+    pub(crate) fn intern(&mut self, verdict: Verdict) -> u16 {
         let alike = |known: &Verdict| {
             known.otherwise == verdict.otherwise
                 && known.clauses.len() == verdict.clauses.len()
@@ -246,17 +255,28 @@ impl Verdicts {
     }
 }
 
-struct Ranges {
-    list: Vec<Range>,
+/// Ranges in the making.
+pub(crate) struct Ranges {
+    pub(crate) list: Vec<Range>,
+}
+
+impl Decided {
+    /// What is said of a number; `None` where the audit value is not served, whose calls end as [`BAD_ARCH`].
+    pub(crate) fn verdict(&self, audit: u32, number: u32) -> Option<&Verdict> {
+        let group = self.groups.iter().find(|group| group.audit == audit)?;
+        let after = group.ranges.partition_point(|range| range.first <= number);
+        let range = group.ranges.get(after.checked_sub(1)?)?;
+        self.verdicts.get(usize::from(range.verdict))
+    }
 }
 
 impl Ranges {
-    fn new() -> Ranges {
+    pub(crate) fn new() -> Ranges {
         Ranges { list: Vec::with_capacity(256) }
     }
 
     /// From `first` on `verdict`, until the next call says otherwise; `first` never decreases.
-    fn add(&mut self, first: u32, verdict: u16) {
+    pub(crate) fn add(&mut self, first: u32, verdict: u16) {
         if self.list.last().is_some_and(|last| last.first == first) {
             self.list.pop();
         }

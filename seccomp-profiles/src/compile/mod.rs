@@ -5,13 +5,18 @@
 
 pub(crate) mod check;
 pub(crate) mod clause;
+pub(crate) mod condition;
 pub(crate) mod decide;
 mod emit;
+pub(crate) mod intersect;
+pub(crate) mod layers;
 
 use crate::bpf::{Insn, MAX_INSNS};
 use crate::profile::Profile;
 use crate::syscalls::Arch;
 use std::{error, fmt};
+
+pub use layers::{Decisions, Layer, compile_layers};
 
 /// A program for seccomp(2) and what to pass with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +72,25 @@ impl error::Error for CompileError {}
 pub fn compile(profile: &Profile, native: Arch) -> Result<Filter, CompileError> {
     let checked = check::check(profile, native)?;
     let decided = decide::decide(&checked)?;
-    let insns = emit::emit(&decided);
+    finish(
+        &decided,
+        checked.flags,
+        checked.notify,
+        profile.listener_path.clone(),
+        profile.listener_metadata.clone(),
+        checked.warnings,
+    )
+}
+
+fn finish(
+    decided: &decide::Decided,
+    flags: u32,
+    notify: bool,
+    listener_path: String,
+    listener_metadata: String,
+    warnings: Vec<String>,
+) -> Result<Filter, CompileError> {
+    let insns = emit::emit(decided);
     if insns.len() > MAX_INSNS {
         let problem = format!(
             "the filter has {} instructions, the kernel takes {MAX_INSNS}: name fewer conditions or architectures",
@@ -75,12 +98,5 @@ pub fn compile(profile: &Profile, native: Arch) -> Result<Filter, CompileError> 
         );
         return Err(CompileError { problems: vec![problem] });
     }
-    Ok(Filter {
-        insns,
-        flags: checked.flags,
-        notify: checked.notify,
-        listener_path: profile.listener_path.clone(),
-        listener_metadata: profile.listener_metadata.clone(),
-        warnings: checked.warnings,
-    })
+    Ok(Filter { insns, flags, notify, listener_path, listener_metadata, warnings })
 }

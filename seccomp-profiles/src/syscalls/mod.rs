@@ -139,7 +139,7 @@ impl fmt::Display for Arch {
 }
 
 /// A system call known by name in at least one ABI.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Syscall(usize);
 
 impl Syscall {

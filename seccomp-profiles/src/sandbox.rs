@@ -9,7 +9,8 @@
 //! instruction.
 
 #![allow(unsafe_code, reason = "system calls with arbitrary numbers and arguments have no safe wrapper")]
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, reason = "the tool and each test use their part")]
+#![cfg(target_arch = "x86_64")]
 
 use seccomp_profiles::bpf::{JEQ_K, LD_ABS, NR_OFFSET, RET_K, arg_offset};
 use seccomp_profiles::{Action, Arch, Insn, SeccompData};
@@ -79,9 +80,14 @@ struct Board {
 
 static BOARD: AtomicPtr<Board> = AtomicPtr::new(ptr::null_mut());
 
-/// Makes `calls` under `inner`, one process after the other where they die of it.
-pub fn run(inner: &[Insn], calls: &[SeccompData], outer: Outer) -> Vec<Outcome> {
-    assert!(calls.len() <= CAPACITY);
+/// Makes `calls` (at most 65536) under `inner`, one process after the other where they die of it.
+///
+/// # Errors
+/// What the system says: no memory, no process; a filter that the kernel does not take; an end that no filter explains.
+pub fn run(inner: &[Insn], calls: &[SeccompData], outer: Outer) -> Result<Vec<Outcome>, Error> {
+    if calls.len() > CAPACITY {
+        return Err(Error::other(format!("{} calls, at most {CAPACITY} are made at once", calls.len())));
+    }
     // SAFETY: a new mapping, whose size is that of the type; zeroes are valid for it.
     let board = unsafe {
         libc::mmap(
@@ -93,13 +99,24 @@ pub fn run(inner: &[Insn], calls: &[SeccompData], outer: Outer) -> Vec<Outcome> 
             0,
         )
     };
-    assert_ne!(board, libc::MAP_FAILED, "{}", Error::last_os_error());
+    if board == libc::MAP_FAILED {
+        return Err(Error::last_os_error());
+    }
     let board: *mut Board = board.cast();
+    let outcomes = run_on(board, inner, calls, outer);
+    // SAFETY: mapped above with this size, no reference is left.
+    if unsafe { libc::munmap(board.cast(), mem::size_of::<Board>()) } != 0 {
+        return Err(Error::last_os_error());
+    }
+    outcomes
+}
+
+fn run_on(board: *mut Board, inner: &[Insn], calls: &[SeccompData], outer: Outer) -> Result<Vec<Outcome>, Error> {
     let inner = Loadable::new(inner.to_vec());
     let outer_filter = Loadable::new(outer_filter(&inner.program, outer));
     let mut outcomes = Vec::with_capacity(calls.len());
     while outcomes.len() < calls.len() {
-        let rest = &calls[outcomes.len()..];
+        let rest = calls.get(outcomes.len()..).unwrap_or_default();
         // SAFETY: nobody else uses the board between two children.
         unsafe {
             (*board).at.store(0, Ordering::SeqCst);
@@ -107,31 +124,36 @@ pub fn run(inner: &[Insn], calls: &[SeccompData], outer: Outer) -> Vec<Outcome> 
         }
         // SAFETY: the child calls nothing that another thread's lock could block: no allocation, system calls only.
         let child = unsafe { libc::fork() };
-        assert_ne!(child, -1, "{}", Error::last_os_error());
+        if child == -1 {
+            return Err(Error::last_os_error());
+        }
         if child == 0 {
             // SAFETY: the board stays mapped, the filters stay where they are.
             unsafe { make_calls(board, &outer_filter, &inner, rest, outer) }
         }
-        let signal = wait(child, outer);
+        let signal = wait(child, outer)?;
         // SAFETY: the child is dead.
         let board = unsafe { &*board };
         let refused = board.refused.load(Ordering::SeqCst);
-        assert_eq!(refused, 0, "seccomp: {}", Error::from_raw_os_error(refused as i32));
+        if refused != 0 {
+            let why = Error::from_raw_os_error(refused as i32);
+            return Err(Error::other(format!("the kernel does not take the filter: {why}")));
+        }
         let made = board.at.load(Ordering::SeqCst);
-        outcomes.extend(board.results[..made].iter().map(|result| match u16::try_from(result - TRACED) {
+        outcomes.extend(board.results.iter().take(made).map(|result| match u16::try_from(result - TRACED) {
             Ok(message) => Outcome::Traced(message),
             Err(_) => Outcome::Returned(*result),
         }));
         match (signal, board.trapped.load(Ordering::SeqCst)) {
-            (libc::SIGILL, 0) => assert_eq!(made, rest.len()),
-            (libc::SIGILL, trapped) => outcomes.push(Outcome::Trapped(trapped as u16 - 1)),
+            (libc::SIGILL, 0) if made == rest.len() => {}
+            (libc::SIGILL, trapped @ 1..) => outcomes.push(Outcome::Trapped(trapped as u16 - 1)),
             (libc::SIGSYS, _) => outcomes.push(Outcome::Killed),
-            (signal, _) => panic!("call {made} ended by signal {signal}: {:x?}", rest.get(made)),
+            (signal, _) => {
+                return Err(Error::other(format!("call {made} ended by signal {signal}: {:x?}", rest.get(made))));
+            }
         }
     }
-    // SAFETY: mapped above with this size, no reference is left.
-    unsafe { libc::munmap(board.cast(), mem::size_of::<Board>()) };
-    outcomes
+    Ok(outcomes)
 }
 
 /// A program together with the structure that seccomp(2) takes.
@@ -217,7 +239,10 @@ unsafe fn make_calls(
         for (at, call) in calls.iter().enumerate() {
             (*board).at.store(at, Ordering::SeqCst);
             let result = if call.arch == Arch::X86.audit() { int80(call) } else { syscall(call) };
-            (*board).results[at] = result;
+            // At most CAPACITY calls, checked before the fork: no panic may happen here.
+            if let Some(slot) = (*board).results.get_mut(at) {
+                *slot = result;
+            }
         }
         (*board).at.store(calls.len(), Ordering::SeqCst);
     }
@@ -252,41 +277,50 @@ unsafe fn int80(call: &SeccompData) -> i64 {
 }
 
 /// Waits for the end of the child, and as its tracer skips the calls that stop; the signal that ended it.
-fn wait(child: libc::pid_t, outer: Outer) -> i32 {
+fn wait(child: libc::pid_t, outer: Outer) -> Result<i32, Error> {
     let mut status = 0;
     loop {
         // SAFETY: status is ours.
         let waited = unsafe { libc::waitpid(child, &mut status, 0) };
-        assert_eq!(waited, child, "{}", Error::last_os_error());
-        if libc::WIFSIGNALED(status) {
-            return libc::WTERMSIG(status);
+        if waited != child {
+            return Err(Error::last_os_error());
         }
-        assert!(libc::WIFSTOPPED(status) && outer == Outer::Trace, "status {status:#x}");
+        if libc::WIFSIGNALED(status) {
+            return Ok(libc::WTERMSIG(status));
+        }
+        if !libc::WIFSTOPPED(status) || outer != Outer::Trace {
+            return Err(Error::other(format!("the child ended or stopped with status {status:#x}")));
+        }
         let mut signal = libc::WSTOPSIG(status);
         if status >> 8 == libc::SIGTRAP | libc::PTRACE_EVENT_SECCOMP << 8 {
-            skip_call(child);
+            skip_call(child)?;
             signal = 0;
         } else if signal == libc::SIGSTOP {
             let options = libc::PTRACE_O_TRACESECCOMP | libc::PTRACE_O_EXITKILL;
             // SAFETY: the child is stopped and ours to trace.
-            unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, child, 0, options) };
+            if unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, child, 0, options) } != 0 {
+                return Err(Error::last_os_error());
+            }
             signal = 0;
         }
         // SAFETY: as above.
-        unsafe { libc::ptrace(libc::PTRACE_CONT, child, 0, signal) };
+        if unsafe { libc::ptrace(libc::PTRACE_CONT, child, 0, signal) } != 0 {
+            return Err(Error::last_os_error());
+        }
     }
 }
 
 /// Makes the call number -1, which the kernel skips, and the result the message of the stop.
-fn skip_call(child: libc::pid_t) {
+fn skip_call(child: libc::pid_t) -> Result<(), Error> {
+    let done = |result: libc::c_long| if result == 0 { Ok(()) } else { Err(Error::last_os_error()) };
     // SAFETY: the child is stopped and ours to trace; the structures are valid.
     unsafe {
         let mut message: libc::c_ulong = 0;
-        assert_eq!(libc::ptrace(libc::PTRACE_GETEVENTMSG, child, 0, &mut message), 0);
+        done(libc::ptrace(libc::PTRACE_GETEVENTMSG, child, 0, &mut message))?;
         let mut registers: libc::user_regs_struct = mem::zeroed();
-        assert_eq!(libc::ptrace(libc::PTRACE_GETREGS, child, 0, &mut registers), 0);
+        done(libc::ptrace(libc::PTRACE_GETREGS, child, 0, &mut registers))?;
         registers.orig_rax = u64::MAX;
         registers.rax = TRACED as u64 + message;
-        assert_eq!(libc::ptrace(libc::PTRACE_SETREGS, child, 0, &mut registers), 0);
+        done(libc::ptrace(libc::PTRACE_SETREGS, child, 0, &mut registers))
     }
 }
