@@ -11,11 +11,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The rooms, in the order of the data: [`profile`] (the specification's words), [`template`] (the engines' format, with
-//! conditions on capabilities and kernels, resolved to a profile), [`syscalls`] (names and numbers), [`compile`](mod@compile),
-//! [`bpf`] (instructions and actions), [`interpret`] (a filter run without a kernel), [`explain`] (which rule is
-//! responsible), [`disasm`] (a filter as text); and with the feature `libseccomp` the `oracle`: the same profile compiled
-//! by libseccomp. Everything is pure: loading a filter is the runtime's business. docs/seccomp.md has the semantics.
+//! The rooms, in the order of the data: [`families`] and [`overlay`] (profiles that come with the crate, resolved for a
+//! [`capability`] set), [`profile`] (the specification's words), [`template`] (the engines' format, resolved to a profile),
+//! [`syscalls`] (names and numbers), [`compile`](mod@compile) (one profile, or several layers as one filter), [`bpf`]
+//! (instructions and actions), [`interpret`] (a filter run without a kernel), [`explain`] (which rule is responsible),
+//! [`diff`] and [`lint`] (profiles compared and judged), [`cases`] (tests of a profile), [`disasm`] (a filter as text),
+//! [`tool`] (all of it as a command); and with the feature `libseccomp` the `oracle`: the same profile compiled by
+//! libseccomp. Everything is pure: loading a filter is the runtime's business. docs/seccomp.md has the semantics.
 
 pub mod bpf;
 pub mod capability;
