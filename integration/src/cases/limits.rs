@@ -6,9 +6,9 @@ use crate::process::Output;
 use anyhow::{Result, ensure};
 
 crate::cases! {
-    a_thousand_mounts_work_under_a_soft_limit_of_1024;
+    a_thousand_mounts_work_under_a_soft_limit_of_1024 [Differs("the soft limit of descriptors is the caller's")];
     too_many_mounts_for_the_hard_limit_say_so [CasemateOnly("the error names the limit and what to raise")];
-    more_preserved_descriptors_than_can_exist_are_refused;
+    more_preserved_descriptors_than_can_exist_are_refused [Differs("the words of the error")];
 }
 
 /// A bundle with `count` bind mounts of one file.

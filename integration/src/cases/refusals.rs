@@ -8,7 +8,7 @@ use serde_json::json;
 use std::process::Command;
 
 crate::cases! {
-    a_bundle_without_a_process_says_so;
+    a_bundle_without_a_process_says_so [Differs("the words of the error")];
     no_pivot_is_refused_by_name [CasemateOnly("--no-pivot is refused")];
     a_joined_mount_namespace_is_refused_by_name [CasemateOnly("a joined mount namespace is refused")];
     rdma_limits_are_refused_by_name [CasemateOnly("resources.rdma is refused")];
