@@ -18,6 +18,8 @@ pub enum Fact {
     SelinuxOff,
     /// AppArmor is off: the refusal of a profile can be seen.
     ApparmorOff,
+    /// strace(1), which makes system calls fail.
+    Strace,
 }
 
 /// The host, looked at once.
@@ -98,6 +100,7 @@ impl Host {
                 let on = std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").unwrap_or_default();
                 (on.trim() != "Y", "apparmor-off", "needs a kernel without AppArmor")
             }
+            Fact::Strace => (exists("/usr/bin/strace"), "strace", "needs /usr/bin/strace"),
         };
         (!present).then(|| (key, words.to_owned()))
     }

@@ -1,6 +1,6 @@
 //! The probe: a static program that a container runs, which prints one JSON object of what it sees of itself.
 //!
-//! Without arguments it only looks. `probe weigh` serves the benchmark. `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the error; some
+//! Without arguments it only looks; `probe watch` looks at others. `probe weigh` serves the benchmark. `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the error; some
 //! of these would harm a host, so they are refused unless the probe is in a pid namespace of its own, beside the file
 //! `/.probe` that only the suite's root filesystems have.
 
@@ -20,8 +20,59 @@ fn main() -> ExitCode {
     if let ["weigh", file, program, arguments @ ..] = words.as_slice() {
         return weigh(file, program, arguments);
     }
-    println!("{}", look(&words));
+    match words.as_slice() {
+        ["watch", marker, stop] => println!("{}", watch(marker, std::path::Path::new(stop))),
+        ["session", program, arguments @ ..] => return in_a_new_session_keyring(program, arguments),
+        _ => println!("{}", look(&words)),
+    }
     ExitCode::SUCCESS
+}
+
+/// Looks at every other process again and again until the file `stop` is there; tells what was seen, each thing once:
+/// `exe` links, targets of descriptors above 2 but sockets, permitted capabilities, names, and those below whose root
+/// `marker` was.
+fn watch(marker: &str, stop: &std::path::Path) -> Value {
+    use std::collections::BTreeSet;
+    let mut seen: [BTreeSet<String>; 5] = Default::default();
+    let own = std::process::id().to_string();
+    while !stop.exists() {
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let pid = entry.file_name().to_string_lossy().into_owned();
+            if pid == own || pid.parse::<u32>().is_err() {
+                continue;
+            }
+            let [exes, descriptors, capabilities, names, rooted] = &mut seen;
+            exes.extend(
+                std::fs::read_link(entry.path().join("exe")).ok().map(|exe| exe.to_string_lossy().into_owned()),
+            );
+            for (fd, target) in links(&entry.path().join("fd").to_string_lossy()).as_object().into_iter().flatten() {
+                let target = target.as_str().unwrap_or_default();
+                if fd.parse::<u32>().is_ok_and(|fd| fd > 2) && !target.starts_with("socket:") {
+                    descriptors.insert(target.to_owned());
+                }
+            }
+            let status = lines(&entry.path().join("status").to_string_lossy());
+            capabilities.extend(status.iter().filter_map(|line| line.strip_prefix("CapPrm:\t")).map(str::to_owned));
+            names.extend(status.iter().filter_map(|line| line.strip_prefix("Name:\t")).map(str::to_owned));
+            if entry.path().join("root").join(marker.trim_start_matches('/')).exists() {
+                rooted.insert(pid);
+            }
+        }
+    }
+    let [exes, descriptors, capabilities, names, rooted] = seen;
+    json!({"exe": exes, "descriptors": descriptors, "capabilities": capabilities, "names": names, "rooted": rooted})
+}
+
+/// Becomes a program whose session keyring is a new one, as that of a login is.
+fn in_a_new_session_keyring(program: &str, arguments: &[&str]) -> ExitCode {
+    use std::os::unix::process::CommandExt;
+    const KEYCTL_JOIN_SESSION_KEYRING: i64 = 1;
+    if let Err(errno) = raw(libc::SYS_keyctl, [KEYCTL_JOIN_SESSION_KEYRING, 0, 0]) {
+        eprintln!("probe: keyctl: {errno}");
+        return ExitCode::FAILURE;
+    }
+    eprintln!("probe: {}", std::process::Command::new(program).args(arguments).exec());
+    ExitCode::FAILURE
 }
 
 /// Runs a program and writes the largest resident set in KiB of it and of what it waited for. The benchmark is too large

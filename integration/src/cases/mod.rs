@@ -4,22 +4,32 @@ mod bad_input;
 mod cgroups;
 mod cgroups_v2;
 mod commands;
+mod covers;
 mod crash;
 mod descriptors;
 mod destinations;
 mod devices;
 mod exec;
+mod faults;
+mod filters;
 mod freeze;
+mod hook_children;
 mod hooks;
 mod identity;
 mod lifecycle;
+mod limits;
 mod mounts;
 mod namespaces;
 mod paths;
 mod propagation;
+mod races;
+mod refusals;
 mod run;
 mod seccomp;
+mod streams;
 mod terminal;
+mod undo;
+mod visibility;
 
 use crate::case::{Case, Ground, select};
 use crate::host::Host;
@@ -55,6 +65,16 @@ pub fn all() -> Vec<Case> {
         seccomp::all,
         bad_input::all,
         crash::all,
+        visibility::all,
+        covers::all,
+        hook_children::all,
+        undo::all,
+        streams::all,
+        limits::all,
+        races::all,
+        refusals::all,
+        filters::all,
+        faults::all,
     ]
     .iter()
     .flat_map(|list| list())
