@@ -287,6 +287,9 @@ impl Init {
                 return Error::new(Kind::InitFailed, "the embedded init could not be executed")
                     .hint("a security module or vm.memfd_noexec may forbid executing memory objects");
             }
+            Some((Some(sys::clone::CAPSET_FAILED), _)) => {
+                return Error::new(Kind::InitFailed, "capset before init was refused, so init could be looked into");
+            }
             Some((Some(code), _)) => format!("exited with status {code}"),
             Some((None, Some(signal))) => killed_by(signal),
             _ => "closed its socket".into(),

@@ -95,13 +95,15 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, Errno> {
             for fd in spawn.inherit {
                 libc::syscall(libc::SYS_fcntl, fd.as_raw_fd(), libc::F_SETFD, 0);
             }
+            let mut failed = CAPSET_FAILED;
             if libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) == 0 {
+                failed = EXEC_FAILED;
                 let image = spawn.image.as_raw_fd();
                 let flags = libc::AT_EMPTY_PATH;
                 libc::syscall(libc::SYS_execveat, image, c"".as_ptr(), argv.as_ptr(), envp.as_ptr(), flags);
             }
             loop {
-                libc::syscall(libc::SYS_exit_group, EXEC_FAILED);
+                libc::syscall(libc::SYS_exit_group, failed);
             }
         }
         if pid < 0 {
@@ -116,5 +118,7 @@ fn last_error() -> Errno {
     Errno::from_raw_os_error(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
 }
 
+/// Exit status of a child that could not give up what makes its image readable.
+pub const CAPSET_FAILED: i32 = 122;
 /// Exit status of a child whose image could not be executed.
 pub const EXEC_FAILED: i32 = 123;
