@@ -76,7 +76,9 @@ fn an_error_of_any_call_is_told_and_leaves_nothing(g: &Ground) -> Result<()> {
             let told = || format!("{call}, time {n}: {output}");
             ensure!(output.code == 0 || output.code == 1, told());
             // A hook's process tells on the hook's output, and init before its execve cannot tell why.
-            let told_elsewhere = output.says("hook #0") || output.says("embedded init could not be executed");
+            let told_elsewhere = output.says("hook #0")
+                || output.says("embedded init could not be executed")
+                || output.says("capset before init was refused");
             ensure!(output.code == 0 || told_elsewhere || output.says("input/output error"), told());
             nothing_left(g, &c).with_context(told)?;
             failed += output.code;
