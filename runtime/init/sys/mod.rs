@@ -6,7 +6,7 @@
 use crate::nr;
 use core::arch::asm;
 
-/// A system call that failed (`call` = its number), or a refusal of init's own (`call` = 0).
+/// A system call that failed (`call` = its number), or a refusal of init's own (`call` = `refusal::CALL`).
 #[derive(Clone, Copy)]
 pub struct Fail {
     pub call: u32,
@@ -16,7 +16,7 @@ pub struct Fail {
 
 impl Fail {
     pub const fn refusal(reason: i32) -> Fail {
-        Fail { call: 0, errno: reason, detail: 0 }
+        Fail { call: crate::format::refusal::CALL, errno: reason, detail: 0 }
     }
     pub const fn at(self, detail: u32) -> Fail {
         Fail { detail, ..self }

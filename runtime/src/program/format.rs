@@ -26,9 +26,9 @@ pub struct Report {
     pub state: u32,
     /// Index of the operation that failed.
     pub op: u32,
-    /// Number of the system call that failed; 0: a check of init's own.
+    /// Number of the system call that failed, or [`refusal::CALL`]: a check of init's own.
     pub call: u32,
-    /// What the kernel said, or one of [`refusal`] when `call` is 0.
+    /// What the kernel said, or one of [`refusal`] when `call` says so.
     pub errno: i32,
     /// Which part of the operation: a component, candidate or mount number.
     pub detail: u32,
@@ -54,8 +54,10 @@ pub mod report_state {
     pub const EXECUTING: u32 = 3;
 }
 
-/// Reasons of init's own, in [`Report::errno`] when [`Report::call`] is 0.
+/// Reasons of init's own, in [`Report::errno`] when [`Report::call`] is [`refusal::CALL`].
 pub mod refusal {
+    /// In place of a system call's number. Not 0, which is read(2).
+    pub const CALL: u32 = u32::MAX;
     /// The program is not one of this build.
     pub const BAD_PROGRAM: i32 = 1;
     /// The mount's target lies in procfs.

@@ -147,7 +147,7 @@ fn in_words_of_engines(op: &Op, report: &Report) -> Option<Error> {
         Op::FindExecutable { candidates, search } => {
             let path = candidates.first().map_or("", String::as_str);
             let name = if *search { path.rsplit('/').next().unwrap_or(path) } else { path };
-            if report.call == 0 && report.errno == refusal::NOT_IN_PATH {
+            if report.call == refusal::CALL && report.errno == refusal::NOT_IN_PATH {
                 format!("exec: \"{name}\": executable file not found in $PATH")
             } else if u64::from(report.call) == STATX {
                 format!("exec: \"{path}\": stat {path}: {}", errno())
@@ -158,11 +158,11 @@ fn in_words_of_engines(op: &Op, report: &Report) -> Option<Error> {
         Op::Execute { args, .. } => {
             format!("exec {}: {}", args.first().map_or("", String::as_str), errno())
         }
-        Op::WorkingDirectory { path, .. } if report.call != 0 => {
+        Op::WorkingDirectory { path, .. } if report.call != refusal::CALL => {
             format!("chdir to cwd (\"{path}\") set in config.json failed: {}", errno())
         }
         Op::Rlimit { resource, .. } => format!("error setting rlimit type {resource}: {}", errno()),
-        Op::Hook(hook) if report.call == 0 => {
+        Op::Hook(hook) if report.call == refusal::CALL => {
             let output = report.text.get(..report.text_len as usize).unwrap_or(&[]);
             let output = String::from_utf8_lossy(output);
             let how = if report.errno == refusal::HOOK_TIMEOUT {
@@ -189,7 +189,7 @@ const STATX: u64 = 332;
 /// The errno of the call that failed; none for a refusal of init's own. The report comes from memory that another
 /// process wrote, so it may hold anything.
 fn kernel_said(report: &Report) -> Option<Errno> {
-    (report.call != 0 && (1..4096).contains(&report.errno)).then(|| Errno::from_raw_os_error(report.errno))
+    (report.call != refusal::CALL && (1..4096).contains(&report.errno)).then(|| Errno::from_raw_os_error(report.errno))
 }
 
 fn refused(op: &Op, report: &Report) -> String {
@@ -241,4 +241,32 @@ fn call_name(number: u32) -> String {
     use seccomp_profiles::{Arch, Syscall};
     Syscall::from_number(Arch::X86_64, number)
         .map_or_else(|| format!("system call {number}"), |call| call.name().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::format::{REPORT_TEXT, report_state};
+
+    fn report(call: u32, errno: i32) -> Report {
+        let text = [0; REPORT_TEXT];
+        Report { state: report_state::FAILED, op: 0, call, errno, detail: 7, listener: 0, ack: 0, text_len: 0, text }
+    }
+
+    #[test]
+    fn a_failed_read_is_told_as_one_although_its_number_is_0() {
+        let ops = [Op::WaitStart { control: true }];
+        assert_eq!(failure(&ops, &report(0, 5)).to_string(), "wait for start: read: input/output error");
+        let refused = failure(&ops, &report(refusal::CALL, refusal::ABANDONED)).to_string();
+        assert_eq!(refused, "wait for start: the parent went away");
+    }
+
+    #[test]
+    fn whatever_stands_in_the_report_has_words() {
+        for (call, errno) in [(0, 0), (0, -1), (u32::MAX - 1, i32::MAX), (refusal::CALL, 99), (9999, 4095)] {
+            assert!(failure(&[Op::Pivot], &report(call, errno)).to_string().starts_with("pivot into the rootfs: "));
+        }
+        let nowhere = Report { op: 3, ..report(0, 1) };
+        assert!(failure(&[Op::Pivot], &nowhere).to_string().contains("operation 3 of 1"));
+    }
 }
