@@ -209,15 +209,12 @@ fn close_handles(init: &mut Init) -> Done {
 }
 
 /// The container is set up. It may outlive the parent once the parent has its state on disk, and not before: until then
-/// the socket tells of the parent's death. A signal for it would come too late to be taken back, for the parent may end
-/// as soon as it has said so.
+/// the socket tells of the parent's death.
 fn ready(init: &Init) -> Done {
-    // Before the parent can know, because it may end as soon as it has committed. If it ends earlier, the socket says so.
+    // Before the parent can know: it may end as soon as it has committed, and the signal could not be taken back then.
     sys::prctl(sys::PR_SET_PDEATHSIG, 0, 0)?;
-    let control = init.control;
-    sys::prctl(sys::PR_SET_PDEATHSIG, 0, 0)?;
-    sys::send(control, message::READY, None)?;
-    expect(control, message::COMMITTED)
+    sys::send(init.control, message::READY, None)?;
+    expect(init.control, message::COMMITTED)
 }
 
 /// Waits until somebody says start. A starter that goes away without saying so was killed; the next one may try.

@@ -26,10 +26,6 @@ pub fn mask_source(init: &mut Init) -> Done {
     sys::close(fs);
     sys::mkdirat(masks, Text::from_literal(c"empty"), 0o755)?;
     sys::mknodat(masks, Text::from_literal(c"null"), usize::from(sys::S_IFCHR) | 0o666, 0x103)?;
-    let null = sys::openat(masks, Text::from_literal(c"null"), sys::O_PATH, 0)?;
-    // mknod's mode goes through the umask; the null device is for everybody.
-    sys::fchownat(masks, Text::from_literal(c"null"), 0, 0, sys::AT_SYMLINK_NOFOLLOW)?;
-    sys::close(null);
     sys::move_mount_here(masks)?;
     init.masks = masks;
     // It goes with the old root, so it is not one of those that must be there at the end.
@@ -97,7 +93,7 @@ pub fn mount(init: &mut Init, index: usize, r: Record) -> Done {
     Ok(())
 }
 
-/// mount(2) by the working directory, for the one option that fsconfig(2) has no word for (iversion).
+/// mount(2) by the working directory, for what fsconfig(2) cannot say: iversion, and values of more than 255 bytes.
 fn mount_legacy(init: &mut Init, index: usize, r: Record, fstype: Text, destination: Text) -> Done {
     let pair = init.program.words(r.u, 2)?;
     let (source, data) = (pair[0] as u32, pair[1] as u32);

@@ -4,7 +4,7 @@ use super::Root;
 use super::caller::Caller;
 use crate::cgroup::{Cgroup, Join};
 use crate::cli::Exec;
-use crate::error::{Call, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::foreground::{Signals, become_subreaper};
 use crate::host;
 use crate::launch::{self, Means};
@@ -12,10 +12,10 @@ use crate::log::Log;
 use crate::pid_file;
 use crate::plan::{self, ExecRequest};
 use crate::spec::{self, Process, Spec, Status};
+use crate::state::procfs::Procfs;
 use crate::state::{CONFIG, Container, of_cgroup};
 use crate::terminal::Proxy;
 use crate::terminal::console_socket;
-use rustix::fs::{Mode, OFlags};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
@@ -66,8 +66,11 @@ pub fn run(root: &Root, request: &Exec, log: &Log) -> Result<ExitCode> {
     if signals.is_some() {
         become_subreaper()?;
     }
-    let root = rustix::fs::open(format!("/proc/{}/root", init.pid()), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .call("open", format_args!("/proc/{}/root", init.pid()))?;
+    let root = Procfs::open()?.root(init.pid())?;
+    // Alive still, so its pid was its own all the time.
+    if init.is_gone()? {
+        return Err(wrong("cannot exec in a stopped container"));
+    }
     let means = Means {
         facts: &facts,
         bundle: None,

@@ -101,7 +101,8 @@ pub fn spawn(mut plan: Plan, means: Means<'_>) -> Result<Init> {
         let mut inherit = vec![init_end.as_fd(), object.as_fd()];
         inherit.extend(means.start.as_ref().map(AsFd::as_fd));
         inherit.extend(handles.all.iter().map(AsFd::as_fd));
-        let argument = CString::new(object.as_raw_fd().to_string()).unwrap_or_default();
+        let argument = CString::new(object.as_raw_fd().to_string())
+            .map_err(|_| Error::new(Kind::System, "a descriptor's number has a NUL"))?;
         let child = clone(
             handles,
             &sys::clone::Spawn {

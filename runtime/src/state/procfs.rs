@@ -73,6 +73,17 @@ impl Procfs {
             .call("openat", format_args!("/proc/{path}"))
     }
 
+    /// The root directory of a process, as it sees it. The caller checks afterwards that the pid was still the one meant.
+    ///
+    /// # Errors
+    /// A failed call.
+    pub fn root(&self, pid: i32) -> Result<OwnedFd> {
+        // A magic link is what is wanted here; the procfs it is in was verified.
+        let path = format!("{pid}/root");
+        rustix::fs::openat(&self.root, path.as_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+            .call("openat", format_args!("/proc/{path}"))
+    }
+
     /// Writes a file below `/proc` in one call.
     ///
     /// # Errors
