@@ -17,6 +17,7 @@ pub mod log;
 pub mod notify;
 pub mod pid_file;
 pub mod plan;
+pub mod policy;
 pub mod program;
 pub mod socket;
 pub mod spec;

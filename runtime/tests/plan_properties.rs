@@ -176,6 +176,7 @@ fn hold(document: &Value) -> Result<(), TestCaseError> {
             process: spec.process.clone().unwrap_or_default(),
             extra_env: vec!["LISTEN_FDS=1".into()],
             cgroup_tasks: vec!["pids".into()],
+            confinement: Default::default(),
         };
         for plan in [plan::create(&spec, &facts::request(), &facts), plan::exec(&spec, &exec, &facts)] {
             match plan {
@@ -301,7 +302,7 @@ proptest! {
         env in prop::collection::vec(("[A-C]{1,2}", "[a-z=]{0,3}").prop_map(|(k, v)| format!("{k}={v}")), 0..20),
     ) {
         let process = Process { args: vec!["/x".into()], cwd: "/".into(), env: env.clone(), ..Process::default() };
-        let request = ExecRequest { id: "c1".into(), process, extra_env: vec![], cgroup_tasks: vec![] };
+        let request = ExecRequest { id: "c1".into(), process, extra_env: vec![], cgroup_tasks: vec![], confinement: Default::default() };
         let plan = plan::exec(&Spec::default(), &request, &facts::hybrid()).unwrap();
         let Some(Op::Execute { env: planned, .. }) = plan.program.last() else { panic!() };
         let name = |entry: &String| entry.split_once('=').unwrap().0.to_string();

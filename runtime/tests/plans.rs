@@ -71,6 +71,7 @@ fn plans_of_exec_are_the_golden_ones() {
             process: parse::<Process>(&bytes).unwrap(),
             extra_env: Vec::new(),
             cgroup_tasks: vec!["memory".into(), "pids".into()],
+            confinement: Default::default(),
         };
         golden(&format!("exec/{name}.txt"), &render(plan::exec(&container, &request, &facts::hybrid())), &mut wrong);
     }

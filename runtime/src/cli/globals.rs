@@ -8,6 +8,7 @@ use clap::Command;
 use super::argument::{Given, help, option, switch};
 use crate::error::Call as _;
 use crate::log::Format;
+use crate::policy::Level;
 
 /// Options that hold for every command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +25,10 @@ pub struct Globals {
     pub systemd_cgroup: bool,
     /// `--rootless`.
     pub rootless: Rootless,
+    /// `--level`.
+    pub level: Option<Level>,
+    /// The level that the name says by which the program was called: `casemate-restricted`.
+    pub called_as: Option<Level>,
 }
 
 /// Whether to tolerate what an unprivileged user may not do with cgroups.
@@ -47,6 +52,7 @@ pub(super) fn definition() -> Command {
              filesystem. Container engines call it; for single containers it can be used by hand.",
         )
         .arg(switch("debug", "Write warnings and decisions to stderr"))
+        .arg(option("level", "LEVEL", "Confine containers at least so much: privileged, baseline or restricted"))
         .arg(option("log", "FILE", "Append the final error to FILE"))
         .arg(option("log-format", "FORMAT", "Format of the log: text or json").default_value("text"))
         .arg(option("root", "DIR", "Directory for the state of containers [default: /run/casemate]"))
@@ -77,14 +83,27 @@ pub(super) fn read(given: &Given, cwd: impl FnOnce() -> std::io::Result<PathBuf>
         Some("false") => Rootless::False,
         Some(other) => return Err(format!("invalid value \"{other}\" of --rootless: want true, false or auto")),
     };
+    let level = match given.text("level")?.as_deref() {
+        None | Some("") => None,
+        Some(word) => Some(word.parse().map_err(|error| format!("--level: {error}"))?),
+    };
     Ok(Globals {
         root,
+        level,
+        called_as: None,
         log: given.path("log"),
         log_format,
         debug: given.switch("debug"),
         systemd_cgroup: given.switch("systemd-cgroup"),
         rootless,
     })
+}
+
+/// The level in a name such as `/usr/bin/casemate-restricted`: the part of the file's name behind the last dash, if it is
+/// a level. An engine's configuration has a path for its runtime and, in Docker's case for one, no place for options
+/// that come before the command.
+pub(super) fn level_of_name(name: &OsStr) -> Option<Level> {
+    Path::new(name).file_name()?.to_str()?.rsplit_once('-')?.1.parse().ok()
 }
 
 /// `path` behind the working directory where it is relative, with `.` and `..` resolved by name.
@@ -147,6 +166,17 @@ mod tests {
 
     fn root(path: &str) -> Result<PathBuf, String> {
         absolute_root(Path::new(path), || Ok(PathBuf::from("/cwd/x")))
+    }
+
+    #[test]
+    fn name_of_the_program_chooses_a_level() {
+        let level = |name: &str| level_of_name(OsStr::new(name));
+        assert_eq!(level("/usr/bin/casemate-restricted"), Some(Level::Restricted));
+        assert_eq!(level("casemate-privileged"), Some(Level::Privileged));
+        assert_eq!(level("my-casemate-baseline"), Some(Level::Baseline));
+        for name in ["casemate", "/x-baseline/casemate", "casemate-", "casemate-Restricted", "restricted", ""] {
+            assert_eq!(level(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -171,7 +171,9 @@ fn command_help(entry: &Entry) -> String {
 /// # Errors
 /// [`Usage`], when help is asked for or the command line is wrong.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Globals, Request), Usage> {
-    let args: Vec<OsString> = args.into_iter().skip(1).collect();
+    let mut args = args.into_iter();
+    let called_as = args.next().and_then(|name| globals::level_of_name(&name));
+    let args: Vec<OsString> = args.collect();
     let wrong = |globals: &Globals, help: String, error: String| Usage {
         globals: globals.clone(),
         help,
@@ -186,7 +188,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Globals, Reque
         Err(Fault::Help) => return Err(asked(&none, help(application()))),
         Err(fault) => return Err(wrong(&none, help(application()), fault.to_string())),
     };
-    let globals = globals::read(&given, std::env::current_dir).map_err(|error| wrong(&none, String::new(), error))?;
+    let read = globals::read(&given, std::env::current_dir).map_err(|error| wrong(&none, String::new(), error))?;
+    let globals = Globals { called_as, ..read };
     if given.switch("version") {
         return Ok((globals, Request::Version));
     }

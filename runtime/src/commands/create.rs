@@ -179,6 +179,8 @@ impl Work<'_> {
             owner_uid: rustix::process::geteuid().as_raw(),
             oci_version: self.bundle.spec.oci_version.clone(),
             annotations: self.bundle.spec.annotations.clone(),
+            enforcement: None,
+            notes: Vec::new(),
             phase: Phase::Creating,
             init: None,
             cgroups: limits.path.records.clone(),
@@ -243,6 +245,7 @@ fn plan_request(request: &Create, bundle: &Bundle, mode: Mode, caller: &Caller, 
         takes_terminal: request.console_socket.is_some() || mode == Mode::RunForeground,
         extra_env,
         notify_directory: notified.then(|| format!("{entry_path}/{}", notify::DIRECTORY)),
+        confinement: plan::Confinement::default(),
     }
 }
 

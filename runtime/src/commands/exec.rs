@@ -57,6 +57,7 @@ pub fn run(root: &Root, request: &Exec, log: &Log) -> Result<ExitCode> {
         process,
         extra_env: caller.env.clone(),
         cgroup_tasks: join.tasks.iter().map(|(name, _)| name.clone()).collect(),
+        confinement: plan::Confinement::default(),
     };
     let plan = plan::exec(&spec, &plan_request, &facts)?;
     plan.warnings.iter().for_each(|warning| log.warn(warning));

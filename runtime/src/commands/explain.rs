@@ -22,6 +22,7 @@ pub fn run(request: &Explain, out: &mut dyn Write) -> Result<()> {
         takes_terminal: true,
         extra_env: Vec::new(),
         notify_directory: None,
+        confinement: plan::Confinement::default(),
     };
     let plan = plan::create(&bundle.spec, &plan_request, &host::facts()?)?;
     let text = match request.format {

@@ -92,6 +92,7 @@ fn program(config: &[u8], container: &Container) -> Result<Vec<Op>> {
         takes_terminal: true,
         extra_env: Vec::new(),
         notify_directory: None,
+        confinement: Default::default(),
     };
     Ok(plan::create(&spec, &request, &host::facts()?)?.program)
 }

@@ -35,6 +35,9 @@ pub struct HostFacts {
     pub selinux: bool,
     /// AppArmor is enabled.
     pub apparmor: bool,
+    /// Landlock's ABI version; 0 without Landlock.
+    #[serde(default)]
+    pub landlock_abi: u32,
     /// The caller is in the initial user namespace.
     pub initial_user_namespace: bool,
 }
@@ -58,6 +61,7 @@ impl HostFacts {
             umask: u32::try_from(number(&status, "Umask", 8)?).unwrap_or_default(),
             selinux: selinux()?,
             apparmor: apparmor()?,
+            landlock_abi: probe::landlock_abi().unwrap_or_default(),
             initial_user_namespace: link.as_os_str() == INITIAL_USER_NAMESPACE,
         })
     }
@@ -79,6 +83,7 @@ impl HostFacts {
             umask: self.umask,
             selinux: self.selinux,
             apparmor: self.apparmor,
+            landlock_abi: self.landlock_abi,
             cgroups,
         }
     }

@@ -5,6 +5,7 @@
 
 mod cgroup_mount;
 mod check;
+mod confinement;
 mod devices;
 pub mod explain;
 pub mod finding;
@@ -19,6 +20,7 @@ mod sysctls;
 #[cfg(test)]
 mod tests;
 
+pub use confinement::{Confinement, Scratch, SeccompLayer};
 pub use mounts::clean;
 pub use sysctls::namespace as sysctl_namespace;
 
@@ -46,6 +48,8 @@ pub struct Facts {
     pub selinux: bool,
     /// AppArmor is enabled.
     pub apparmor: bool,
+    /// Landlock's ABI version; 0 without Landlock.
+    pub landlock_abi: u32,
     /// The cgroup hierarchies.
     pub cgroups: cgroup::Layout,
 }
@@ -69,6 +73,8 @@ pub struct CreateRequest {
     pub extra_env: Vec<String>,
     /// Directory of the state that holds the notify socket, to be mounted at /run/notify.
     pub notify_directory: Option<String>,
+    /// What policy adds.
+    pub confinement: Confinement,
 }
 
 /// Something that the parent opens before the clone and init finds as a descriptor.
@@ -245,6 +251,8 @@ pub struct ExecRequest {
     pub extra_env: Vec<String>,
     /// Hierarchies whose `tasks` the process joins by itself.
     pub cgroup_tasks: Vec<String>,
+    /// What policy adds; its scratch filesystems are the container's already.
+    pub confinement: Confinement,
 }
 
 /// Plans one more process in a container whose config is `spec`.

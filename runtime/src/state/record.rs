@@ -51,6 +51,12 @@ pub struct Record {
     /// The annotations of the configuration.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique_keys")]
     pub annotations: BTreeMap<String, String>,
+    /// The policy that the container was made under; absent for one made before there was policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforcement: Option<crate::policy::Enforcement>,
+    /// Protections that are missing, and what rules in mode warn or audit would have done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<crate::policy::Note>,
     /// How far `create` came.
     pub phase: Phase,
     /// The container's init, once there is one.

@@ -15,6 +15,7 @@ fn facts(hierarchies: Vec<Hierarchy>) -> Facts {
         umask: 0o022,
         selinux: false,
         apparmor: false,
+        landlock_abi: 7,
         cgroups: Layout { hierarchies },
     }
 }
@@ -65,6 +66,7 @@ pub fn request() -> CreateRequest {
         takes_terminal: true,
         extra_env: Vec::new(),
         notify_directory: None,
+        confinement: Default::default(),
     }
 }
 

@@ -12,6 +12,7 @@ fn complete() -> Survey {
             umask: 0o22,
             selinux: true,
             apparmor: false,
+            landlock_abi: 7,
             initial_user_namespace: true,
         },
         cgroups: Ok(Cgroups {

@@ -24,6 +24,7 @@ fn facts() -> Facts {
         umask: 0o022,
         selinux: false,
         apparmor: false,
+        landlock_abi: 7,
         cgroups: Layout { hierarchies: vec![unified] },
     }
 }
@@ -38,6 +39,7 @@ fn request() -> CreateRequest {
         takes_terminal: true,
         extra_env: Vec::new(),
         notify_directory: None,
+        confinement: Default::default(),
     }
 }
 

@@ -156,7 +156,13 @@ fn every_rlimit_of_linux_has_its_number() {
 fn a_process_of_exec_joins_confines_itself_and_makes_nothing() {
     let spec = config(&[("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"}))]);
     let process = spec.process.clone().unwrap();
-    let request = ExecRequest { id: "c1".into(), process, extra_env: vec![], cgroup_tasks: vec!["pids".into()] };
+    let request = ExecRequest {
+        id: "c1".into(),
+        process,
+        extra_env: vec![],
+        cgroup_tasks: vec!["pids".into()],
+        confinement: Default::default(),
+    };
     let plan = exec(&spec, &request, &facts()).unwrap();
     let made = |op: &Op| matches!(op, Op::Mount { .. } | Op::Pivot | Op::Unshare { .. } | Op::MakeDirectory { .. });
     assert!(plan.cgroup.is_none() && !plan.program.iter().any(made));
@@ -170,7 +176,13 @@ fn a_process_of_exec_joins_confines_itself_and_makes_nothing() {
 fn a_process_of_exec_is_seen_in_the_pid_namespace_only_when_nothing_but_the_filter_is_left_to_do() {
     let spec = config(&[("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"}))]);
     let process = spec.process.clone().unwrap();
-    let request = ExecRequest { id: "c1".into(), process, extra_env: vec![], cgroup_tasks: vec![] };
+    let request = ExecRequest {
+        id: "c1".into(),
+        process,
+        extra_env: vec![],
+        cgroup_tasks: vec![],
+        confinement: Default::default(),
+    };
     let plan = exec(&spec, &request, &facts()).unwrap();
     let entered = position(&plan, |op| *op == Op::EnterPidNamespace);
     let after = &plan.program[entered + 1..];
@@ -182,6 +194,12 @@ fn a_process_of_exec_is_seen_in_the_pid_namespace_only_when_nothing_but_the_filt
 fn a_process_of_exec_does_not_inherit_the_session_keyring() {
     let spec = config(&[]);
     let process = spec.process.clone().unwrap();
-    let request = ExecRequest { id: "c1".into(), process, extra_env: vec![], cgroup_tasks: vec![] };
+    let request = ExecRequest {
+        id: "c1".into(),
+        process,
+        extra_env: vec![],
+        cgroup_tasks: vec![],
+        confinement: Default::default(),
+    };
     assert!(exec(&spec, &request, &facts()).unwrap().program.contains(&Op::Keyring));
 }

@@ -250,7 +250,13 @@ fn too_many_of_anything_is_refused_with_the_number_and_the_limit() {
     // The limits themselves are possible.
     plan(&[("/mounts", many(mount, limits::MOUNTS)), ("/linux/devices", many(device, limits::DEVICES))]);
     let process = Process { env: vec!["A=1".into(); 9000], ..Process::default() };
-    let request = ExecRequest { id: "c1".into(), process, extra_env: vec![], cgroup_tasks: vec![] };
+    let request = ExecRequest {
+        id: "c1".into(),
+        process,
+        extra_env: vec![],
+        cgroup_tasks: vec![],
+        confinement: Default::default(),
+    };
     assert!(exec(&config(&[]), &request, &facts()).unwrap_err().to_string().contains("9000 environment variables"));
 }
 

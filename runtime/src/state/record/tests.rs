@@ -11,6 +11,8 @@ pub(crate) fn record(id: &str) -> Record {
         owner_uid: 0,
         oci_version: "1.0.2-dev".to_owned(),
         annotations: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
+        enforcement: None,
+        notes: Vec::new(),
         phase: Phase::Created,
         init: Some(InitProcess { pid: 77, start_time: 1, boot_id: "0".repeat(36), pidfd_inode: None }),
         cgroups: Vec::new(),

@@ -1,0 +1,22 @@
+//! Policy: what a container may be, decided before anything is done.
+//!
+//! A level is a set of [`Rule`]s. [`judge`](judge::judge) asks each of them about one configuration; a rule takes away,
+//! fills in a protection that is missing, or refuses, and never gives. What comes out is a [`Verdict`]: the narrowed
+//! configuration, which the plan is then made from, with every change and every refusal by the id of its rule.
+//!
+//! Rules work on the configuration and not on the plan's list of operations, for two reasons. A refusal has to name the
+//! place in config.json, which a list of operations does not know any more. And `plan/order.rs` stays the one place that
+//! knows the order of operations. That rules only narrow is proven on plans all the same: `plan::grants` says what a plan
+//! gives, and a property test compares before and after.
+//!
+//! This room is pure. `policy_file` reads what the administrator wrote, `commands` brings both together.
+
+pub mod enforcement;
+pub mod level;
+pub mod rule;
+pub mod verdict;
+
+pub use enforcement::{Enforcement, ExecMode, Lacking, Said, SeccompChoice};
+pub use level::{Level, Mode};
+pub use rule::{Effect, Rule};
+pub use verdict::{Change, Note, Refusal, Verdict, Why, denied};
