@@ -2,6 +2,7 @@
 
 use casemate::cli::{self, Globals, Request};
 use casemate::commands::doctor::Colour;
+use casemate::commands::gate::Gate;
 use casemate::commands::{self, Root};
 use casemate::error::Result;
 use casemate::log::Log;
@@ -40,12 +41,13 @@ fn main() -> ExitCode {
 
 fn perform(globals: &Globals, request: Request, log: &Log) -> Result<ExitCode> {
     let root = Root::of(globals);
+    let gate = &Gate::of(globals);
     let out = &mut std::io::stdout();
     match request {
-        Request::Create(create) => commands::create::run(&root?, globals.systemd_cgroup, &create, log)?,
-        Request::Run(run) => return commands::run::run(&root?, globals.systemd_cgroup, &run, log),
+        Request::Create(create) => commands::create::run(&root?, globals.systemd_cgroup, gate, &create, log)?,
+        Request::Run(run) => return commands::run::run(&root?, globals.systemd_cgroup, gate, &run, log),
         Request::Start(id) => commands::start::run(&root?, &id, log)?,
-        Request::Exec(exec) => return commands::exec::run(&root?, &exec, log),
+        Request::Exec(exec) => return commands::exec::run(&root?, gate, &exec, log),
         Request::Kill(kill) => commands::kill::run(&root?, &kill)?,
         Request::Delete(delete) => commands::delete::run(&root?, &delete, log)?,
         Request::State(id) => commands::state::run(&root?, &id, out)?,
@@ -53,17 +55,16 @@ fn perform(globals: &Globals, request: Request, log: &Log) -> Result<ExitCode> {
         Request::Ps(ps) => commands::ps::run(&root?, &ps, out)?,
         Request::Pause(id) => commands::pause::pause(&root?, &id)?,
         Request::Resume(id) => commands::pause::resume(&root?, &id)?,
-        Request::Update(update) => commands::update::run(&root?, &update, log)?,
+        Request::Update(update) => commands::update::run(&root?, gate, &update, log)?,
         Request::Events(events) => commands::events::run(&root?, &events, log, out)?,
-        Request::Explain(explain) => commands::explain::run(&explain, out)?,
+        Request::Explain(explain) => commands::explain::run(gate, &explain, colour(), log, out)?,
         Request::Version => print(&casemate::version::text())?,
         Request::Spec(spec) => {
             commands::spec::run(spec.bundle.as_deref().unwrap_or(Path::new(".")), spec.rootless)?;
         }
         Request::Features => commands::features::run(out)?,
         Request::Doctor(doctor) => {
-            let colour = if std::io::stdout().is_terminal() { Colour::On } else { Colour::Off };
-            let fit = commands::doctor::run(doctor.format, colour, out)?;
+            let fit = commands::doctor::run(doctor.format, colour(), out)?;
             return Ok(if fit { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         #[cfg(feature = "man")]
@@ -72,6 +73,11 @@ fn perform(globals: &Globals, request: Request, log: &Log) -> Result<ExitCode> {
         Request::Man(dir) => cli::write_man(dir.as_deref(), out)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Colour for people only.
+fn colour() -> Colour {
+    if std::io::stdout().is_terminal() { Colour::On } else { Colour::Off }
 }
 
 fn print(text: &str) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use super::Root;
 use super::caller::Caller;
+use super::gate::{self, Gate};
 use super::unfinished::Unfinished;
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Cgroup, Driver, Version};
@@ -9,7 +10,8 @@ use crate::cli::Create;
 use crate::error::{Error, Kind, Result};
 use crate::launch::{self, Init, Means};
 use crate::log::Log;
-use crate::plan::{self, CgroupPlan, CreateRequest, Facts, Plan};
+use crate::plan::{self, CgroupPlan, Confinement, CreateRequest, Facts, Plan};
+use crate::policy::{Enforcement, Note};
 use crate::spec::{State, Status};
 use crate::state::{CONFIG, Entry, InitProcess, Phase, Record, VERSION, now, of_cgroup};
 use crate::terminal::console_socket;
@@ -45,24 +47,28 @@ pub struct Made {
 ///
 /// # Errors
 /// Everything that is wrong with the configuration, before anything was done; or what failed, after it was undone.
-pub fn run(root: &Root, systemd_cgroup: bool, request: &Create, log: &Log) -> Result<()> {
-    make(root, systemd_cgroup, request, Mode::Create, log).map(drop)
+pub fn run(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Create, log: &Log) -> Result<()> {
+    make(root, systemd_cgroup, gate, request, Mode::Create, log).map(drop)
 }
 
 /// Makes the container, or undoes everything.
 ///
 /// # Errors
 /// See [`run`].
-pub fn make(root: &Root, systemd_cgroup: bool, request: &Create, mode: Mode, log: &Log) -> Result<Made> {
+pub fn make(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Create, mode: Mode, log: &Log) -> Result<Made> {
     let caller = Caller::secure(request.preserve_fds)?;
     let bundle = Bundle::open(request.bundle.as_deref())?;
     let facts = host::facts()?;
     let driver = cgroup::driver(systemd_cgroup).map_err(of_cgroup)?;
     check_console(request, &bundle, mode)?;
     let id = request.id.as_str();
-    let plan_request = plan_request(request, &bundle, mode, &caller, &format!("{}/{id}", root.path.display()));
-    let plan = plan::create(&bundle.spec, &plan_request, &facts)
-        .map_err(|error| error.context(format!("{}/config.json", bundle.path)))?;
+    let (enforcement, warnings) = gate.choose(&bundle)?;
+    warnings.iter().for_each(|warning| log.warn(warning));
+    let of_config = |error: Error| error.context(format!("{}/config.json", bundle.path));
+    let verdict = gate::admit(&bundle.spec, &enforcement, &facts, log).map_err(of_config)?;
+    let entry_path = format!("{}/{id}", root.path.display());
+    let plan_request = plan_request(request, &bundle, &verdict.confinement, mode, &caller, &entry_path);
+    let plan = plan::create(&verdict.spec, &plan_request, &facts).map_err(of_config)?;
     if !rustix::process::geteuid().is_root() {
         let what = "running containers without root is not supported yet";
         return Err(Error::new(Kind::Unsupported, what).hint("explain needs no privileges"));
@@ -73,6 +79,8 @@ pub fn make(root: &Root, systemd_cgroup: bool, request: &Create, mode: Mode, log
     let mut unfinished = Unfinished::new(root.create()?.create(id)?);
     let work = Work {
         plan: &plan,
+        enforcement: &enforcement,
+        notes: &verdict.notes,
         bundle: &bundle,
         facts: &facts,
         driver,
@@ -101,6 +109,8 @@ pub fn make(root: &Root, systemd_cgroup: bool, request: &Create, mode: Mode, log
 /// What a container is made of.
 struct Work<'a> {
     plan: &'a Plan,
+    enforcement: &'a Enforcement,
+    notes: &'a [Note],
     bundle: &'a Bundle,
     facts: &'a Facts,
     driver: &'static dyn Driver,
@@ -179,8 +189,8 @@ impl Work<'_> {
             owner_uid: rustix::process::geteuid().as_raw(),
             oci_version: self.bundle.spec.oci_version.clone(),
             annotations: self.bundle.spec.annotations.clone(),
-            enforcement: None,
-            notes: Vec::new(),
+            enforcement: Some(self.enforcement.clone()),
+            notes: self.notes.to_vec(),
             phase: Phase::Creating,
             init: None,
             cgroups: limits.path.records.clone(),
@@ -230,7 +240,14 @@ fn check_console(request: &Create, bundle: &Bundle, mode: Mode) -> Result<()> {
     Ok(())
 }
 
-fn plan_request(request: &Create, bundle: &Bundle, mode: Mode, caller: &Caller, entry_path: &str) -> CreateRequest {
+fn plan_request(
+    request: &Create,
+    bundle: &Bundle,
+    confinement: &Confinement,
+    mode: Mode,
+    caller: &Caller,
+    entry_path: &str,
+) -> CreateRequest {
     let mut extra_env = caller.env.clone();
     let notified = notify::host_socket().is_some();
     if notified {
@@ -245,7 +262,7 @@ fn plan_request(request: &Create, bundle: &Bundle, mode: Mode, caller: &Caller, 
         takes_terminal: request.console_socket.is_some() || mode == Mode::RunForeground,
         extra_env,
         notify_directory: notified.then(|| format!("{entry_path}/{}", notify::DIRECTORY)),
-        confinement: plan::Confinement::default(),
+        confinement: confinement.clone(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Root;
 use super::caller::Caller;
+use super::gate::{self, Gate};
 use crate::cgroup::{Cgroup, Join};
 use crate::cli::Exec;
 use crate::error::{Error, Kind, Result};
@@ -11,6 +12,7 @@ use crate::launch::{self, Means};
 use crate::log::Log;
 use crate::pid_file;
 use crate::plan::{self, ExecRequest};
+use crate::policy;
 use crate::spec::{self, Process, Spec, Status};
 use crate::state::procfs::Procfs;
 use crate::state::{CONFIG, Container, of_cgroup};
@@ -23,7 +25,7 @@ use std::process::ExitCode;
 ///
 /// # Errors
 /// A container in another state, or why the process does not run.
-pub fn run(root: &Root, request: &Exec, log: &Log) -> Result<ExitCode> {
+pub fn run(root: &Root, gate: &Gate, request: &Exec, log: &Log) -> Result<ExitCode> {
     let caller = Caller::secure(request.preserve_fds)?;
     let store = root.existing()?;
     let container = Container::load(&store, request.id.as_str())?;
@@ -37,8 +39,8 @@ pub fn run(root: &Root, request: &Exec, log: &Log) -> Result<ExitCode> {
         return Err(wrong("cannot exec in a container that is being created"));
     }
     let spec = Spec::parse(&container.entry.read_file(CONFIG, spec::MAX_BYTES)?)?;
-    let process = process(&spec, request)?;
-    let tty = process.terminal;
+    let asked = process(&spec, request)?;
+    let tty = asked.terminal;
     if tty && request.detach && request.console_socket.is_none() {
         return Err(Error::new(
             Kind::Usage,
@@ -50,16 +52,22 @@ pub fn run(root: &Root, request: &Exec, log: &Log) -> Result<ExitCode> {
         return Err(Error::new(Kind::Usage, what));
     }
     let facts = host::facts()?;
+    let enforcement = gate.tighten(container.record.enforcement.as_ref());
+    let verdict = policy::exec(&spec, &asked, &enforcement, &facts);
+    if let Some(error) = policy::denied(&verdict.refusals, &enforcement) {
+        return Err(error.context("exec"));
+    }
+    gate::tell(&verdict.notes, log);
     let cgroup = container.cgroup();
     let join = join(&cgroup, &request.cgroups)?;
     let plan_request = ExecRequest {
         id: request.id.as_str().into(),
-        process,
+        process: verdict.process,
         extra_env: caller.env.clone(),
         cgroup_tasks: join.tasks.iter().map(|(name, _)| name.clone()).collect(),
-        confinement: plan::Confinement::default(),
+        confinement: verdict.confinement,
     };
-    let plan = plan::exec(&spec, &plan_request, &facts)?;
+    let plan = plan::exec(&verdict.spec, &plan_request, &facts)?;
     plan.warnings.iter().for_each(|warning| log.warn(warning));
     let listener = plan.listener.clone();
 

@@ -16,6 +16,7 @@ pub mod events;
 pub mod exec;
 pub mod explain;
 pub mod features;
+pub mod gate;
 pub mod kill;
 pub mod list;
 mod passwd;

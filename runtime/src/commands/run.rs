@@ -2,6 +2,7 @@
 
 use super::Root;
 use super::create::{self, Made, Mode};
+use super::gate::Gate;
 use crate::cli::{Delete, Run};
 use crate::error::{Call, Result};
 use crate::foreground::{Signals, become_subreaper};
@@ -17,9 +18,9 @@ use std::process::ExitCode;
 ///
 /// # Errors
 /// What `create` or `start` would say.
-pub fn run(root: &Root, systemd_cgroup: bool, request: &Run, log: &Log) -> Result<ExitCode> {
+pub fn run(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Run, log: &Log) -> Result<ExitCode> {
     if request.detach {
-        let made = create::make(root, systemd_cgroup, &request.create, Mode::RunDetached, log)?;
+        let made = create::make(root, systemd_cgroup, gate, &request.create, Mode::RunDetached, log)?;
         start(made)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -28,7 +29,7 @@ pub fn run(root: &Root, systemd_cgroup: bool, request: &Run, log: &Log) -> Resul
     if !request.no_subreaper {
         become_subreaper()?;
     }
-    let made = create::make(root, systemd_cgroup, &request.create, Mode::RunForeground, log)?;
+    let made = create::make(root, systemd_cgroup, gate, &request.create, Mode::RunForeground, log)?;
     let host_socket = notify::host_socket();
     // Before the start: the service may be ready at once.
     let socket = host_socket.as_ref().map(|_| notify::setup(made.entry.as_fd())).transpose()?;

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use super::gate::{self, Gate};
 use super::{Root, not_running};
 use crate::cgroup;
 use crate::cli::{Change, Update};
 use crate::error::{Context as _, Error, Kind, Result};
+use crate::host;
 use crate::log::Log;
+use crate::policy;
 use crate::spec::{self, Resources, Status};
 use crate::state::{Container, of_cgroup};
 
@@ -15,8 +18,8 @@ use crate::state::{Container, of_cgroup};
 ///
 /// # Errors
 /// JSON that is not `linux.resources`; `container not running`; a limit that cannot be set.
-pub fn run(root: &Root, update: &Update, log: &Log) -> Result<()> {
-    let resources = resources(&update.change)?;
+pub fn run(root: &Root, gate: &Gate, update: &Update, log: &Log) -> Result<()> {
+    let mut resources = resources(&update.change)?;
     for (option, schema) in [("l3-cache-schema", &update.l3_cache_schema), ("mem-bw-schema", &update.mem_bw_schema)] {
         if schema.is_some() {
             let what = format!("update --{option}: containers have no resctrl group here");
@@ -29,6 +32,12 @@ pub fn run(root: &Root, update: &Update, log: &Log) -> Result<()> {
         Status::Created | Status::Running | Status::Paused => {}
         Status::Creating | Status::Stopped => return Err(not_running()),
     }
+    let enforcement = gate.tighten(container.record.enforcement.as_ref());
+    let verdict = policy::update(&mut resources, &enforcement, &host::facts()?);
+    if let Some(error) = policy::denied(&verdict.refusals, &enforcement) {
+        return Err(error.context("update"));
+    }
+    gate::tell(&verdict.notes, log);
     let driver = cgroup::driver(container.record.systemd_cgroup).map_err(of_cgroup)?;
     for warning in driver.apply(&container.cgroup(), &resources).map_err(of_cgroup)? {
         log.warn(&warning);

@@ -38,6 +38,9 @@ pub struct HostFacts {
     /// Landlock's ABI version; 0 without Landlock.
     #[serde(default)]
     pub landlock_abi: u32,
+    /// CPUs with a directory `thermal_throttle` in sysfs.
+    #[serde(default)]
+    pub thermal_cpus: u32,
     /// The caller is in the initial user namespace.
     pub initial_user_namespace: bool,
 }
@@ -62,6 +65,7 @@ impl HostFacts {
             selinux: selinux()?,
             apparmor: apparmor()?,
             landlock_abi: probe::landlock_abi().unwrap_or_default(),
+            thermal_cpus: thermal_cpus(),
             initial_user_namespace: link.as_os_str() == INITIAL_USER_NAMESPACE,
         })
     }
@@ -84,6 +88,7 @@ impl HostFacts {
             selinux: self.selinux,
             apparmor: self.apparmor,
             landlock_abi: self.landlock_abi,
+            thermal_cpus: self.thermal_cpus,
             cgroups,
         }
     }
@@ -119,6 +124,16 @@ pub fn seccomp_flags() -> Vec<Flag> {
         })
     };
     Flag::ALL.iter().copied().filter(has).collect()
+}
+
+/// How many CPUs there can be, if the first one has the directory; whose CPU is not there has none to cover.
+fn thermal_cpus() -> u32 {
+    if rustix::fs::stat("/sys/devices/system/cpu/cpu0/thermal_throttle").is_err() {
+        return 0;
+    }
+    // `0-127`, or `0` alone.
+    let possible = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
+    possible.trim().rsplit(['-', ',']).next().and_then(|last| last.parse::<u32>().ok()).map_or(1, |last| last + 1)
 }
 
 fn read(path: &str) -> Result<String> {

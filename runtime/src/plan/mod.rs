@@ -22,7 +22,7 @@ mod tests;
 
 pub use confinement::{Confinement, Scratch, SeccompLayer};
 pub use mounts::clean;
-pub use sysctls::namespace as sysctl_namespace;
+pub use sysctls::{namespace as sysctl_namespace, normalise as sysctl_name};
 
 use crate::cgroup;
 use crate::error::Result;
@@ -50,6 +50,8 @@ pub struct Facts {
     pub apparmor: bool,
     /// Landlock's ABI version; 0 without Landlock.
     pub landlock_abi: u32,
+    /// CPUs that show how often they were throttled for heat, which tells of other tenants' load; 0 on most machines.
+    pub thermal_cpus: u32,
     /// The cgroup hierarchies.
     pub cgroups: cgroup::Layout,
 }

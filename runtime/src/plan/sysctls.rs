@@ -46,7 +46,7 @@ pub fn build(asked: &BTreeMap<String, String>, namespaces: &Namespaces, findings
 /// The name with dots between its parts, as sysctl(8) writes it: in a name whose first separator is a slash, slashes are
 /// the separators, and what is a dot then is part of a name (an interface's, `eth0.100`). The dotted form writes that
 /// one as a slash.
-fn normalise(key: &str) -> Option<String> {
+pub fn normalise(key: &str) -> Option<String> {
     let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | '@');
     if !key.chars().all(ok) {
         return None;

@@ -11,12 +11,27 @@
 //!
 //! This room is pure. `policy_file` reads what the administrator wrote, `commands` brings both together.
 
+mod capabilities;
+mod devices;
 pub mod enforcement;
+mod exec;
+mod filters;
+pub mod judge;
+mod labels;
 pub mod level;
+mod masks;
+pub mod mounts;
+pub mod namespaces;
+mod process;
+mod resources;
 pub mod rule;
+pub mod sensitive;
+pub mod show;
+mod sysctls;
 pub mod verdict;
 
 pub use enforcement::{Enforcement, ExecMode, Lacking, Said, SeccompChoice};
+pub use exec::{ExecVerdict, exec, update};
 pub use level::{Level, Mode};
 pub use rule::{Effect, Rule};
 pub use verdict::{Change, Note, Refusal, Verdict, Why, denied};

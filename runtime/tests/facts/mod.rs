@@ -16,6 +16,7 @@ fn facts(hierarchies: Vec<Hierarchy>) -> Facts {
         selinux: false,
         apparmor: false,
         landlock_abi: 7,
+        thermal_cpus: 0,
         cgroups: Layout { hierarchies },
     }
 }

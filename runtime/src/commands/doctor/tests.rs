@@ -13,6 +13,7 @@ fn complete() -> Survey {
             selinux: true,
             apparmor: false,
             landlock_abi: 7,
+            thermal_cpus: 0,
             initial_user_namespace: true,
         },
         cgroups: Ok(Cgroups {

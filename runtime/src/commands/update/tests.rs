@@ -16,7 +16,7 @@ fn limits_of_an_engine_are_written_and_its_zeros_and_device_rules_are_not() {
     // A device rule that no kernel would take shows that rules are not looked at.
     let json =
         r#"{"devices":[{"allow":true,"type":"?"}],"cpu":{"shares":0},"pids":{"limit":55},"blockIO":{"weight":0}}"#;
-    run(&fixture.root, &with(&fixture, json), &log()).unwrap();
+    run(&fixture.root, &Gate::default(), &with(&fixture, json), &log()).unwrap();
     let record = boxed.record();
     let pids = record.cgroups.iter().find(|place| place.controllers.iter().any(|c| c == "pids"));
     let pids = pids.or(record.cgroups.iter().find(|place| place.controllers.is_empty())).unwrap();
@@ -27,7 +27,7 @@ fn limits_of_an_engine_are_written_and_its_zeros_and_device_rules_are_not() {
 fn stopped_container_is_not_updated() {
     let fixture = Fixture::new();
     fixture.write(&record("c"));
-    let error = run(&fixture.root, &with(&fixture, "{}"), &log()).unwrap_err().to_string();
+    let error = run(&fixture.root, &Gate::default(), &with(&fixture, "{}"), &log()).unwrap_err().to_string();
     assert_eq!(error, "container not running");
 }
 
@@ -35,9 +35,9 @@ fn stopped_container_is_not_updated() {
 fn what_cannot_be_done_is_named() {
     let fixture = Fixture::new();
     let update = with(&fixture, "{\"memory\":7}");
-    let error = run(&fixture.root, &update, &log()).unwrap_err().to_string();
+    let error = run(&fixture.root, &Gate::default(), &update, &log()).unwrap_err().to_string();
     assert!(error.starts_with("update --resources: ") && error.contains("memory"), "{error}");
     let update = Update { l3_cache_schema: Some("L3:0=f".to_owned()), ..with(&fixture, "{}") };
-    let error = run(&fixture.root, &update, &log()).unwrap_err();
+    let error = run(&fixture.root, &Gate::default(), &update, &log()).unwrap_err();
     assert!(error.kind == Kind::Unsupported && error.to_string().contains("--l3-cache-schema"), "{error}");
 }

@@ -25,6 +25,7 @@ fn facts() -> Facts {
         selinux: false,
         apparmor: false,
         landlock_abi: 7,
+        thermal_cpus: 0,
         cgroups: Layout { hierarchies: vec![unified] },
     }
 }

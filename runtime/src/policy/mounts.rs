@@ -1,0 +1,205 @@
+//! Mounts: what of the host is bound, which filesystems are mounted, and the root filesystem.
+
+use super::enforcement::Enforcement;
+use super::judge::{Judge, switch_off};
+use super::rule::Rule;
+use super::sensitive::{self, below};
+use crate::plan::{Scratch, clean};
+use crate::spec::Mount;
+
+/// Filesystems that a configuration may mount anew. Others show the kernel (debugfs, tracefs, securityfs, bpf) or a disk,
+/// and are parsed or served by the kernel for whoever can mount them.
+const ORDINARY: [&str; 9] = ["cgroup", "cgroup2", "devpts", "hugetlbfs", "mqueue", "overlay", "proc", "sysfs", "tmpfs"];
+
+/// Where programs write that expect a root filesystem to be writable, and for whom.
+const SCRATCH: [&str; 3] = ["/run", "/tmp", "/var/tmp"];
+/// Bytes of each: 64 MiB.
+const SCRATCH_SIZE: u64 = 64 << 20;
+/// Anybody may make files there, and only remove his own. /run as well: the process is not root.
+const SCRATCH_MODE: u32 = 0o1777;
+
+/// The source of a bind, looked at after it was opened: what it is, whatever the path said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The path in the plan.
+    pub path: String,
+    /// Where it led.
+    pub real_path: String,
+    /// A path of [`sensitive::PATHS`] that is the same object, found by device and inode.
+    pub same_as: Option<String>,
+}
+
+pub(super) fn judge(judge: &mut Judge<'_>) {
+    let mounts = judge.spec.mounts.clone();
+    for (i, mount) in mounts.iter().enumerate() {
+        let pointer = format!("/mounts/{i}");
+        propagation(judge, mount, &pointer);
+        if is_bind(mount) {
+            source(judge, mount, &pointer);
+            attributes(judge, mount, i, &pointer);
+        } else {
+            filesystem(judge, mount, &pointer);
+        }
+    }
+    let root = judge.spec.linux.as_ref().map_or("", |linux| linux.rootfs_propagation.as_str()).to_string();
+    if matches!(root.as_str(), "shared" | "rshared") {
+        refuse_shared(judge, "/linux/rootfsPropagation", &format!("the root filesystem is to be {root}"));
+    }
+    root_filesystem(judge);
+}
+
+/// What the opened sources turned out to be. Said of a path only that its spelling did not tell.
+pub(super) fn opened(judge: &mut Judge<'_>, bundle: &str, opened: &[Opened]) {
+    for (i, mount) in judge.spec.mounts.clone().iter().enumerate().filter(|(_, mount)| is_bind(mount)) {
+        let path = absolute(&mount.source, bundle);
+        let Some(found) = opened.iter().find(|opened| opened.path == path || clean(&opened.path) == clean(&path))
+        else {
+            continue;
+        };
+        if mount.source.starts_with('/') && look(judge.enforcement, &path, mount).is_some() {
+            continue;
+        }
+        let why = look(judge.enforcement, &found.real_path, mount).map(|why| (found.real_path.clone(), why));
+        let same = || {
+            let same = found.same_as.as_ref()?;
+            Some((same.clone(), look(judge.enforcement, same, mount)?))
+        };
+        if let Some((real, why)) = why.or_else(same) {
+            let cause =
+                format!("the bind of \"{}\" on \"{}\" is one of \"{real}\": {why}", mount.source, mount.destination);
+            refuse_source(judge, &format!("/mounts/{i}/source"), cause, &real);
+        }
+    }
+}
+
+/// Whether a mount is a bind, as the plan sees it.
+pub(super) fn is_bind(mount: &Mount) -> bool {
+    mount.r#type == "bind" || mount.options.iter().any(|option| option == "bind" || option == "rbind")
+}
+
+fn absolute(path: &str, bundle: &str) -> String {
+    if path.starts_with('/') { path.to_string() } else { format!("{bundle}/{path}") }
+}
+
+fn propagation(judge: &mut Judge<'_>, mount: &Mount, pointer: &str) {
+    if let Some(option) = mount.options.iter().find(|option| matches!(option.as_str(), "shared" | "rshared")) {
+        let cause = format!("the mount on \"{}\" is to be {option}", mount.destination);
+        refuse_shared(judge, &format!("{pointer}/options"), &cause);
+    }
+}
+
+fn refuse_shared(judge: &mut Judge<'_>, pointer: &str, cause: &str) {
+    let cause = format!("{cause}: what is mounted inside would appear on the host");
+    let allow = format!("use rslave or rprivate (HostToContainer, None), or {}", switch_off(Rule::SharedPropagation));
+    judge.refuse(Rule::SharedPropagation, pointer, cause, allow);
+}
+
+/// Why a host path must not be bound, unless the policy lets it.
+fn look(enforcement: &Enforcement, path: &str, mount: &Mount) -> Option<sensitive::Why> {
+    let path = clean(path);
+    if enforcement.binds_allow.keys().any(|allowed| below(&path, allowed).is_some()) {
+        return None;
+    }
+    let readonly = mount.options.iter().rev().find_map(|option| match option.as_str() {
+        "ro" | "rro" => Some(true),
+        "rw" | "rrw" => Some(false),
+        _ => None,
+    });
+    sensitive::find(&path, readonly.unwrap_or(false))
+}
+
+fn source(judge: &mut Judge<'_>, mount: &Mount, pointer: &str) {
+    // A relative path is the bundle's, which is looked at when it is open.
+    if !mount.source.starts_with('/') {
+        return;
+    }
+    if let Some(why) = look(judge.enforcement, &mount.source, mount) {
+        let cause = format!("the bind of \"{}\" on \"{}\" ({why})", mount.source, mount.destination);
+        refuse_source(judge, &format!("{pointer}/source"), cause, &mount.source);
+    }
+}
+
+fn refuse_source(judge: &mut Judge<'_>, pointer: &str, cause: String, path: &str) {
+    let allow = format!(
+        "`allow = [\"{}\"]` under [binds] or in an exemption of /etc/casemate/policy.toml allows it",
+        clean(path)
+    );
+    judge.refuse(Rule::SensitiveBinds, pointer, cause, allow);
+}
+
+fn attributes(judge: &mut Judge<'_>, mount: &Mount, index: usize, pointer: &str) {
+    let recursive = mount.options.iter().any(|option| option == "rbind");
+    let has = |word: &str| {
+        mount.options.iter().any(|option| option.strip_prefix('r').is_some_and(|rest| rest == word))
+            || (!recursive && mount.options.iter().any(|option| option == word))
+    };
+    // A device that the policy lets through is of no use on a mount without devices.
+    let device = below(&clean(&mount.source), "/dev").is_some();
+    let wanted = ["nosuid", "nodev"].into_iter().filter(|word| !(device && *word == "nodev"));
+    let wanted: Vec<&str> = wanted.filter(|word| !has(word)).collect();
+    let contrary = mount.options.iter().any(|option| is_contrary(option, device));
+    if wanted.is_empty() && !contrary {
+        return;
+    }
+    let recursively = |word: &&str| if recursive { format!("r{word}") } else { (*word).to_string() };
+    let added: Vec<String> = wanted.iter().map(recursively).collect();
+    let before = format!("{} ({})", mount.destination, mount.options.join(","));
+    if judge.narrows(Rule::BindAttributes, &format!("{pointer}/options"), &before, &format!("also {}", added.join(",")))
+        && let Some(mount) = judge.spec.mounts.get_mut(index)
+    {
+        mount.options.retain(|option| !is_contrary(option, device));
+        mount.options.extend(added);
+    }
+}
+
+fn is_contrary(option: &str, device: bool) -> bool {
+    matches!(option, "suid" | "rsuid") || (!device && matches!(option, "dev" | "rdev"))
+}
+
+fn filesystem(judge: &mut Judge<'_>, mount: &Mount, pointer: &str) {
+    let kind = mount.r#type.as_str();
+    let remount = mount.options.iter().any(|option| option == "remount");
+    if remount || kind.is_empty() {
+        return;
+    }
+    if !ORDINARY.contains(&kind) {
+        let cause = format!("a filesystem of type {kind} on \"{}\"", mount.destination);
+        let allow = format!("mount it on the host and bind it, or {}", switch_off(Rule::FilesystemTypes));
+        judge.refuse(Rule::FilesystemTypes, &format!("{pointer}/type"), cause, allow);
+    }
+    // An overlay is a bind of its layers.
+    for option in mount.options.iter().filter(|_| kind == "overlay") {
+        let Some((key, value)) = option.split_once('=') else { continue };
+        if !matches!(key, "lowerdir" | "lowerdir+" | "datadir+" | "upperdir" | "workdir") {
+            continue;
+        }
+        for layer in value.split(':').filter(|layer| layer.starts_with('/')) {
+            let as_bind = Mount { options: vec![if key == "upperdir" { "rw" } else { "ro" }.into()], ..mount.clone() };
+            if let Some(why) = look(judge.enforcement, layer, &as_bind) {
+                let cause = format!("the overlay on \"{}\" has the layer \"{layer}\" ({why})", mount.destination);
+                refuse_source(judge, &format!("{pointer}/options"), cause, layer);
+            }
+        }
+    }
+}
+
+/// Read-only, with tmpfs where the configuration mounts nothing and programs write.
+fn root_filesystem(judge: &mut Judge<'_>) {
+    // One that is read-only already has what its author gave it.
+    if judge.spec.root.as_ref().is_none_or(|root| root.readonly)
+        || !judge.narrows(Rule::ReadOnlyRoot, "/root/readonly", "false", "true")
+    {
+        return;
+    }
+    if let Some(root) = judge.spec.root.as_mut() {
+        root.readonly = true;
+    }
+    for destination in SCRATCH {
+        let covered = judge.spec.mounts.iter().any(|mount| clean(&mount.destination) == destination);
+        let after = format!("a tmpfs of {} MiB on {destination}, if it is there", SCRATCH_SIZE >> 20);
+        if !covered && judge.narrows(Rule::ReadOnlyRoot, "/mounts", "", &after) {
+            let scratch = Scratch { destination: destination.into(), size: SCRATCH_SIZE, mode: SCRATCH_MODE };
+            judge.confinement.scratch.push(scratch);
+        }
+    }
+}

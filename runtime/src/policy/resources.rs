@@ -1,0 +1,42 @@
+//! Limits that a container without any would not have.
+
+use super::judge::Judge;
+use super::rule::Rule;
+use crate::spec::{Pids, Resources};
+
+/// Tasks of a container that sets no limit: threads and processes together.
+pub const PIDS: i64 = 2048;
+
+const POINTER: &str = "/linux/resources/pids/limit";
+
+pub(super) fn judge(judge: &mut Judge<'_>) {
+    let asked = judge.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
+    let given = asked.and_then(|resources| resources.pids.as_ref()).and_then(|pids| pids.limit);
+    // The file of cgroup v2, verbatim, is a limit as well.
+    let verbatim = asked.is_some_and(|r| r.unified.get("pids.max").is_some_and(|value| value.trim() != "max"));
+    if !judge.asks(Rule::PidsLimit) || given.is_some_and(|limit| limit != -1) || verbatim {
+        return;
+    }
+    if judge.facts.cgroups.controller("pids").is_none() {
+        judge.lacks(Rule::PidsLimit, "the host has no pids controller, so the number of tasks is not limited");
+        return;
+    }
+    let before = given.map_or(String::new(), |_| "no limit".to_string());
+    if judge.narrows(Rule::PidsLimit, POINTER, &before, &PIDS.to_string()) {
+        let resources = judge.linux().resources.get_or_insert_default();
+        resources.pids = Some(Pids { limit: Some(PIDS) });
+        resources.unified.remove("pids.max");
+    }
+}
+
+/// The same for `update`: no limit is no limit there, too.
+pub(super) fn update(judge: &mut Judge<'_>, resources: &mut Resources) {
+    let unlimited = resources.pids.as_ref().is_some_and(|pids| pids.limit == Some(-1));
+    if unlimited && judge.narrows(Rule::PidsLimit, "/pids/limit", "no limit", &PIDS.to_string()) {
+        resources.pids = Some(Pids { limit: Some(PIDS) });
+    }
+    let verbatim = resources.unified.get("pids.max").is_some_and(|value| value.trim() == "max");
+    if verbatim && judge.narrows(Rule::PidsLimit, "/unified/pids.max", "max", &PIDS.to_string()) {
+        resources.unified.insert("pids.max".into(), PIDS.to_string());
+    }
+}
