@@ -10,7 +10,7 @@ use crate::runtime::{Kind, Runtime};
 use anyhow::{Context, Result, bail, ensure};
 use regex_lite::Regex;
 use serde_json::Value;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -92,6 +92,7 @@ pub struct Ground<'a> {
     /// The parent of the case's cgroups.
     pub cgroup: String,
     ids: RefCell<Vec<String>>,
+    level: Cell<Option<&'static str>>,
 }
 
 /// A container by id, made from a bundle.
@@ -108,7 +109,14 @@ impl<'a> Ground<'a> {
         let dir = base.join(n.to_string());
         let recorder = Recorder::new(dir.join("output"))?;
         let (root, cgroup) = (dir.join("root"), format!("{cgroup}/{n}"));
-        Ok(Self { runtime, host, recorder, dir, root, cgroup, ids: RefCell::new(Vec::new()) })
+        Ok(Self { runtime, host, recorder, dir, root, cgroup, ids: RefCell::new(Vec::new()), level: Cell::new(Some("privileged")) })
+    }
+
+    /// Calls casemate with this `--level` from here on, or without one. What is common to all runtimes is checked at
+    /// `privileged`, where casemate does what the configuration says and nothing else.
+    pub fn level(&self, level: Option<&'static str>) -> &Self {
+        self.level.set(level);
+        self
     }
 
     /// A new id; it is deleted when the case has ended.
@@ -132,7 +140,7 @@ impl<'a> Ground<'a> {
 
     /// The runtime's command with its state below this case's root.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.runtime.command(&self.root);
+        let mut command = self.runtime.command(&self.root, self.level.get());
         command.args(args).current_dir(&self.dir);
         command
     }
@@ -150,7 +158,9 @@ impl<'a> Ground<'a> {
     /// Calls the runtime from a shell script in which `$R` is the runtime with its root.
     pub fn shell(&self, script: &str) -> Result<Output> {
         let mut command = Command::new("/bin/sh");
-        let runtime = format!("{} --root {}", self.runtime.path.display(), self.root.display());
+        let called = self.runtime.command(&self.root, self.level.get());
+        let words = std::iter::once(called.get_program()).chain(called.get_args());
+        let runtime = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         command.args(["-c", script]).env("R", runtime).env("OUT", &self.dir).current_dir(&self.dir);
         self.recorder.run(command)
     }

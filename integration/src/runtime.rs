@@ -33,10 +33,13 @@ impl Runtime {
         Ok(Self { path, kind, version: output.stdout.lines().next().unwrap_or_default().to_owned() })
     }
 
-    /// The command with its state below `root`, the first global flag every engine gives.
-    pub fn command(&self, root: &Path) -> Command {
+    /// The command with its state below `root`, the first global flag every engine gives. Another runtime has no levels.
+    pub fn command(&self, root: &Path, level: Option<&str>) -> Command {
         let mut command = Command::new(&self.path);
         command.arg("--root").arg(root);
+        if let Some(level) = level.filter(|_| self.kind == Kind::Casemate) {
+            command.args(["--level", level]);
+        }
         command
     }
 }

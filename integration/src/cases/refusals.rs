@@ -103,8 +103,8 @@ fn capabilities_the_caller_lacks_are_left_out_with_a_warning(g: &Ground) -> Resu
     bundle.args(&["/bin/probe"]).write()?;
     let call = |dropped: &str| -> Result<(u64, bool)> {
         let mut command = Command::new("setpriv");
-        command.args(["--bounding-set", dropped]).arg(&g.runtime.path).arg("--root").arg(&g.root);
-        command.args(["run", "--bundle"]).arg(&bundle.dir).arg(g.id()).current_dir(&g.dir);
+        let run = g.command(&["run", "--bundle", &bundle.dir.to_string_lossy(), &g.id()]);
+        command.args(["--bounding-set", dropped]).arg(run.get_program()).args(run.get_args()).current_dir(&g.dir);
         let output = g.recorder.run(command)?.success()?;
         let seen = output.json()?;
         let set = seen["status"]["CapBnd"].as_str().context("CapBnd")?;

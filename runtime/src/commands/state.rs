@@ -5,6 +5,7 @@ use std::io::Write;
 use super::{Root, passwd, print};
 use crate::cli::ContainerId;
 use crate::error::{Error, Kind, Result};
+use crate::policy;
 use crate::spec::{Report, Status};
 use crate::state::Container;
 
@@ -24,6 +25,10 @@ pub fn run(root: &Root, id: &ContainerId, out: &mut dyn Write) -> Result<()> {
 pub(super) fn report(container: &Container, owner: String) -> Result<Report> {
     let (status, process) = container.look()?;
     let record = &container.record;
+    let mut annotations = record.annotations.clone();
+    if let Some(enforcement) = &record.enforcement {
+        annotations.extend(policy::show::annotations(enforcement, &record.notes));
+    }
     Ok(Report {
         oci_version: record.oci_version.clone(),
         id: record.id.clone(),
@@ -33,7 +38,7 @@ pub(super) fn report(container: &Container, owner: String) -> Result<Report> {
         bundle: record.bundle.clone(),
         rootfs: record.rootfs.clone(),
         created: record.created.clone(),
-        annotations: record.annotations.clone(),
+        annotations,
         owner,
     })
 }

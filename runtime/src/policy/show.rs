@@ -1,11 +1,13 @@
 //! The verdict for people: a difference between the configuration and what will hold.
 
 use super::enforcement::Enforcement;
-use super::level::Mode;
+use super::level::{Level, Mode};
 use super::rule::Rule;
-use super::verdict::{Change, Refusal, Verdict, Why};
+use super::verdict::{Change, Note, Refusal, Verdict, Why};
 use std::fmt::Write;
 
+/// What casemate's own annotations begin with.
+pub const PREFIX: &str = "io.casemate.";
 /// Columns of the rule's id.
 const ID: usize = 22;
 
@@ -52,6 +54,30 @@ pub fn deviations(enforcement: &Enforcement) -> Vec<String> {
         enforcement.mode(**rule) != by_level
     };
     Rule::ALL.iter().filter(differs).map(|rule| format!("{rule}={}", enforcement.mode(*rule).word())).collect()
+}
+
+/// What `state` says beside the annotations of the configuration; nothing at `privileged` with nothing changed.
+pub fn annotations(enforcement: &Enforcement, notes: &[Note]) -> Vec<(String, String)> {
+    let deviations = deviations(enforcement);
+    if enforcement.level == Level::Privileged && deviations.is_empty() {
+        return Vec::new();
+    }
+    let of = |wanted: Why| {
+        let wanted = notes.iter().filter(|note| note.why == wanted);
+        wanted.map(|note| format!("{}: {}", note.rule, note.text)).collect::<Vec<_>>().join("; ")
+    };
+    let all = [
+        ("level", enforcement.level.word().to_string()),
+        ("chosen-by", enforcement.chosen_by.clone()),
+        ("exemption", enforcement.exemption.as_ref().map_or(String::new(), |said| said.value.clone())),
+        ("rules", deviations.join(" ")),
+        ("unavailable", of(Why::Unavailable)),
+        (
+            "not-enforced",
+            [of(Why::Warn), of(Why::Audit)].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; "),
+        ),
+    ];
+    all.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (format!("{PREFIX}{key}"), text)).collect()
 }
 
 struct Page {
