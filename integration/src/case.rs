@@ -109,7 +109,16 @@ impl<'a> Ground<'a> {
         let dir = base.join(n.to_string());
         let recorder = Recorder::new(dir.join("output"))?;
         let (root, cgroup) = (dir.join("root"), format!("{cgroup}/{n}"));
-        Ok(Self { runtime, host, recorder, dir, root, cgroup, ids: RefCell::new(Vec::new()), level: Cell::new(Some("privileged")) })
+        Ok(Self {
+            runtime,
+            host,
+            recorder,
+            dir,
+            root,
+            cgroup,
+            ids: RefCell::new(Vec::new()),
+            level: Cell::new(Some("privileged")),
+        })
     }
 
     /// Calls casemate with this `--level` from here on, or without one. What is common to all runtimes is checked at

@@ -21,6 +21,8 @@ mod limits;
 mod mounts;
 mod namespaces;
 mod paths;
+mod policy;
+mod policy_file;
 mod propagation;
 mod races;
 mod refusals;
@@ -75,6 +77,8 @@ pub fn all() -> Vec<Case> {
         refusals::all,
         filters::all,
         faults::all,
+        policy::all,
+        policy_file::all,
     ]
     .iter()
     .flat_map(|list| list())

@@ -83,6 +83,9 @@ pub struct Enforcement {
     /// What to do about a protection that cannot be had.
     #[serde(default)]
     pub lacking: Lacking,
+    /// The categories that were chosen for the container, if SELinux is on and its configuration has no label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub categories: Option<String>,
     /// The exemption that holds, by its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exemption: Option<Said<String>>,
@@ -100,6 +103,7 @@ impl Enforcement {
             binds_allow: BTreeMap::new(),
             exec: None,
             lacking: Lacking::default(),
+            categories: None,
             exemption: None,
         }
     }

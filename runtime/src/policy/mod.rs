@@ -32,6 +32,7 @@ pub mod verdict;
 
 pub use enforcement::{Enforcement, ExecMode, Lacking, Said, SeccompChoice};
 pub use exec::{ExecVerdict, exec, update};
+pub use labels::categories;
 pub use level::{Level, Mode};
 pub use rule::{Effect, Rule};
 pub use verdict::{Change, Note, Refusal, Verdict, Why, denied};

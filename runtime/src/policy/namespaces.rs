@@ -52,7 +52,7 @@ fn refuse(judge: &mut Judge<'_>, kind: NamespaceKind, rule: Rule, pointer: &str,
     let name = kind.spec_name();
     let cause = format!("the container would share the host's {name} namespace{more}");
     let allow = format!(
-        "give it a {name} namespace of its own (no --{}, no {}: true), or {}",
+        "give it its own {name} namespace (no --{}, no {}: true), or {}",
         flag(kind),
         pod(kind),
         switch_off(rule)
