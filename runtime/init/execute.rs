@@ -62,6 +62,14 @@ fn executable(path: Text) -> Done {
     sys::faccess_executable(path)
 }
 
+/// Cuts the process off from what lies outside; takes no_new_privs or CAP_SYS_ADMIN.
+pub fn landlock(r: Record) -> Done {
+    let ruleset = sys::landlock_ruleset(r.a)?;
+    sys::landlock_restrict_self(ruleset)?;
+    sys::close(ruleset);
+    Ok(())
+}
+
 /// Loads the filter. From here on execve(2) is the only call: a profile needs to allow nothing for casemate's sake.
 pub fn seccomp(init: &mut Init, r: Record) -> Done {
     let filter = init.program.words(r.s, r.n as usize)?;

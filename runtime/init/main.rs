@@ -174,6 +174,7 @@ fn operate(init: &mut Init, index: usize, r: Record) -> Done {
         kind::CLOSE_HANDLES => close_handles(init),
         kind::READY => ready(init),
         kind::WAIT_START => wait_start(init, r),
+        kind::LANDLOCK => execute::landlock(r),
         kind::SECCOMP => execute::seccomp(init, r),
         kind::EXECUTE => execute::execute(init, r),
         _ => Err(Fail::refusal(refusal::BAD_PROGRAM)),

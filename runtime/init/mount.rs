@@ -53,6 +53,11 @@ pub fn open_root(init: &mut Init) -> Done {
 pub fn mount(init: &mut Init, index: usize, r: Record) -> Done {
     let fstype = init.program.text(r.s)?;
     let destination = init.program.text(r.t)?;
+    if r.flags & flag::IF_DIRECTORY != 0 && !path::is_directory(init.root, destination)? {
+        // No mount has this id: the check at the end knows by it.
+        init.program.record(index)?.b = 0;
+        return Ok(());
+    }
     if r.flags & flag::LEGACY != 0 {
         return mount_legacy(init, index, r, fstype, destination);
     }
@@ -263,7 +268,8 @@ pub fn check(init: &mut Init, last: usize, r: Record) -> Done {
     }
     for index in 0..last {
         let r = *init.program.record(index)?;
-        if r.kind != kind::MOUNT && r.kind != kind::BIND {
+        let skipped = r.flags & flag::IF_DIRECTORY != 0 && r.b == 0;
+        if r.kind != kind::MOUNT && r.kind != kind::BIND || skipped {
             continue;
         }
         let destination = init.program.text(r.t)?;

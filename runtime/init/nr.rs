@@ -130,4 +130,6 @@ pub const CLOSE_RANGE: usize = 436;
 pub const OPENAT2: usize = 437;
 pub const FACCESSAT2: usize = 439;
 pub const MOUNT_SETATTR: usize = 442;
+pub const LANDLOCK_CREATE_RULESET: usize = 444;
+pub const LANDLOCK_RESTRICT_SELF: usize = 446;
 pub const LISTMOUNT: usize = 458;

@@ -43,6 +43,18 @@ pub fn open_no_symlinks(root: i32, path: Text) -> Done<i32> {
     sys::openat2(root, path, sys::O_PATH, 0, IN_ROOT | sys::RESOLVE_NO_SYMLINKS)
 }
 
+/// Whether `path` leads to a directory.
+pub fn is_directory(root: i32, path: Text) -> Done<bool> {
+    match sys::openat2(root, path, sys::O_PATH | sys::O_DIRECTORY, 0, IN_ROOT) {
+        Ok(fd) => {
+            sys::close(fd);
+            Ok(true)
+        }
+        Err(f) if matches!(f.errno, sys::ENOENT | sys::ENOTDIR | sys::ELOOP) => Ok(false),
+        Err(f) => Err(f),
+    }
+}
+
 /// A handle on the directory at `path`, made with its parents where missing.
 pub fn make_directory(root: i32, path: Text) -> Done<i32> {
     match sys::openat2(root, path, sys::O_PATH | sys::O_DIRECTORY, 0, IN_ROOT) {

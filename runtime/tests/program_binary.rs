@@ -96,12 +96,24 @@ fn same(op: &Op, index: usize, reader: &Reader<'_>, handles: &[i32]) {
         Op::MaskSource => head(kind::MASK_SOURCE, 0, -1),
         Op::AttachRoot { tree } => head(kind::ATTACH_ROOT, 0, fd(tree)),
         Op::OpenRoot => head(kind::OPEN_ROOT, 0, -1),
-        Op::Mount { fstype, destination, options, attributes, at, is_dev, copy_up, inherit_mode, legacy_flags } => {
+        Op::Mount {
+            fstype,
+            destination,
+            options,
+            attributes,
+            at,
+            is_dev,
+            copy_up,
+            inherit_mode,
+            legacy_flags,
+            if_directory,
+        } => {
             let own = [
                 (*is_dev, flag::IS_DEV),
                 (*copy_up, flag::COPY_UP),
                 (*inherit_mode, flag::INHERIT_MODE),
                 (legacy_flags.is_some(), flag::LEGACY),
+                (*if_directory, flag::IF_DIRECTORY),
             ];
             head(kind::MOUNT, place(at) | bits(&own), -1);
             assert_eq!((text(r.s), text(r.t), r.b), (&**fstype, &**destination, attributes.propagation));
@@ -254,6 +266,10 @@ fn same(op: &Op, index: usize, reader: &Reader<'_>, handles: &[i32]) {
         Op::CloseHandles => head(kind::CLOSE_HANDLES, 0, -1),
         Op::Ready => head(kind::READY, 0, -1),
         Op::WaitStart { control } => head(kind::WAIT_START, bits(&[(*control, flag::CONTROL)]), -1),
+        Op::Landlock { scoped } => {
+            head(kind::LANDLOCK, 0, -1);
+            assert_eq!(r.a, *scoped);
+        }
         Op::Seccomp { flags, listener, filter, .. } => {
             head(kind::SECCOMP, bits(&[(*listener, flag::LISTENER)]), -1);
             assert_eq!((r.a, reader.words(r.s, r.n as usize)), (u64::from(*flags), filter.clone()));
@@ -297,9 +313,16 @@ fn mount() -> impl Strategy<Value = Op> {
         (prop_oneof!["source", "[a-z]{1,8}", "[a-z]{0,3}context"], prop::option::of("[^\0]{0,8}")),
         0..5,
     );
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), prop::option::of(any::<u64>()));
+    let flags = (any::<[bool; 4]>(), prop::option::of(any::<u64>()));
     (text(), path(), options, attributes(), at(), flags).prop_map(
-        |(fstype, destination, options, attributes, at, (is_dev, copy_up, inherit_mode, legacy_flags))| Op::Mount {
+        |(
+            fstype,
+            destination,
+            options,
+            attributes,
+            at,
+            ([is_dev, copy_up, inherit_mode, if_directory], legacy_flags),
+        )| Op::Mount {
             fstype,
             destination,
             options,
@@ -309,6 +332,7 @@ fn mount() -> impl Strategy<Value = Op> {
             copy_up,
             inherit_mode,
             legacy_flags,
+            if_directory,
         },
     )
 }
@@ -396,6 +420,7 @@ fn op() -> impl Strategy<Value = Op> {
             inheritable
         }),
         any::<u64>().prop_map(|set| Op::Ambient { set }),
+        any::<u64>().prop_map(|scoped| Op::Landlock { scoped }),
         (path(), any::<bool>()).prop_map(|(path, second)| Op::WorkingDirectory { path, second }),
         any::<u32>().prop_map(|mask| Op::Umask { mask }),
         (texts(), any::<bool>()).prop_map(|(candidates, search)| Op::FindExecutable { candidates, search }),

@@ -192,3 +192,12 @@ pub fn seccomp(filter: &[u64], flags: u64) -> Done<usize> {
     let program = SockFprog { len: filter.len() as u16, filter: filter.as_ptr() };
     sys!(SECCOMP, 1, flags, &program as *const SockFprog)
 }
+/// landlock_create_ruleset(2) with nothing but scopes (`LANDLOCK_SCOPE_*`).
+pub fn landlock_ruleset(scoped: u64) -> Done<i32> {
+    // struct landlock_ruleset_attr { handled_access_fs, handled_access_net, scoped }, as of ABI 6.
+    let attr = [0, 0, scoped];
+    sys!(LANDLOCK_CREATE_RULESET, attr.as_ptr(), size_of_val(&attr), 0).map(|fd| fd as i32)
+}
+pub fn landlock_restrict_self(ruleset: i32) -> Done {
+    sys!(LANDLOCK_RESTRICT_SELF, ruleset, 0).map(drop)
+}

@@ -8,7 +8,7 @@ use crate::bundle::Bundle;
 use crate::cgroup::{self, Cgroup, Driver, Version};
 use crate::cli::Create;
 use crate::error::{Error, Kind, Result};
-use crate::launch::{self, Init, Means};
+use crate::launch::{self, Init, Means, Sources};
 use crate::log::Log;
 use crate::plan::{self, CgroupPlan, Confinement, CreateRequest, Facts, Plan};
 use crate::policy::{Enforcement, Note};
@@ -74,6 +74,8 @@ pub fn make(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Create, mo
         return Err(Error::new(Kind::Unsupported, what).hint("explain needs no privileges"));
     }
     plan.warnings.iter().for_each(|warning| log.warn(warning));
+    let during = |error: Error| error.context("casemate create failed: unable to start container process");
+    let sources = Sources::open(&plan).map_err(during)?;
 
     // From here on there is something to undo.
     let mut unfinished = Unfinished::new(root.create()?.create(id)?);
@@ -90,7 +92,7 @@ pub fn make(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Create, mo
         caller: &caller,
         log,
     };
-    let error = match work.carry_out(&mut unfinished) {
+    let error = match work.carry_out(&mut unfinished, sources) {
         Ok(()) => match unfinished {
             Unfinished { entry, record: Some(record), cgroup: Some(cgroup), init: Some(init) } => {
                 return Ok(Made { entry, record, init, cgroup, bundle, driver });
@@ -102,8 +104,7 @@ pub fn make(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Create, mo
         },
         Err(error) => error,
     };
-    let error = error.context("casemate create failed: unable to start container process");
-    Err(unfinished.undo(&bundle, driver, error))
+    Err(unfinished.undo(&bundle, driver, during(error)))
 }
 
 /// What a container is made of.
@@ -123,7 +124,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// The road of a `create`, from an empty state directory to an init that waits.
-    fn carry_out(&self, made: &mut Unfinished) -> Result<()> {
+    fn carry_out(&self, made: &mut Unfinished, sources: Sources) -> Result<()> {
         let (plan, request) = (self.plan, self.request);
         let limits = plan.cgroup.as_ref().ok_or_else(|| Error::new(Kind::System, "no cgroup is planned"))?;
         // In use by somebody else: refused before it is recorded as ours.
@@ -142,6 +143,7 @@ impl Work<'_> {
         warnings.iter().for_each(|warning| self.log.warn(warning));
         let means = Means {
             facts: self.facts,
+            sources,
             bundle: Some(self.bundle.as_fd()),
             container: None,
             container_root: None,

@@ -8,7 +8,7 @@ use crate::cli::Exec;
 use crate::error::{Error, Kind, Result};
 use crate::foreground::{Signals, become_subreaper};
 use crate::host;
-use crate::launch::{self, Means};
+use crate::launch::{self, Means, Sources};
 use crate::log::Log;
 use crate::pid_file;
 use crate::plan::{self, ExecRequest};
@@ -82,6 +82,7 @@ pub fn run(root: &Root, gate: &Gate, request: &Exec, log: &Log) -> Result<ExitCo
     }
     let means = Means {
         facts: &facts,
+        sources: Sources::default(),
         bundle: None,
         container: Some(init.as_fd()),
         container_root: Some(root.as_fd()),

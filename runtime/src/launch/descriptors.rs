@@ -10,16 +10,16 @@ const OWN: u64 = 64;
 /// RLIMIT_NOFILE of getrlimit(2).
 const NOFILE: u32 = 7;
 
-/// Makes room for `handles` more descriptors, by raising the soft limit to the hard one where it is too low. What
-/// `program` runs gets the limit that it would have had.
+/// Makes room for `handles` more descriptors, by raising the soft limit to the hard one where it is too low; answers what
+/// it was, for [`restore`], if it was raised.
 ///
 /// # Errors
 /// A hard limit that is too low.
-pub fn make_room(handles: usize, program: &mut Vec<Op>) -> Result<()> {
+pub fn make_room(handles: usize) -> Result<Option<Limit>> {
     let needed = handles as u64 + OWN;
     let before = limit().call("prlimit64", "RLIMIT_NOFILE")?;
     if before.soft >= needed {
-        return Ok(());
+        return Ok(None);
     }
     if before.hard < needed {
         let what =
@@ -27,12 +27,12 @@ pub fn make_room(handles: usize, program: &mut Vec<Op>) -> Result<()> {
         return Err(Error::new(Kind::System, what).hint("raise the limit of whoever starts casemate (LimitNOFILE=)"));
     }
     set_limit(Limit { soft: before.hard, ..before }).call("prlimit64", "RLIMIT_NOFILE")?;
-    restore(before, program);
-    Ok(())
+    Ok(Some(before))
 }
 
-/// Where nothing of the parent's is open any more, unless the config sets the limit itself.
-fn restore(before: Limit, program: &mut Vec<Op>) {
+/// What `program` runs gets the limit that it would have had: set where nothing of the parent's is open any more, unless
+/// the config sets the limit itself.
+pub fn restore(before: Limit, program: &mut Vec<Op>) {
     let is_set = program.iter().any(|op| matches!(op, Op::Rlimit { resource: NOFILE, .. }));
     let place = program.iter().position(|op| *op == Op::CloseHandles);
     if let Some(place) = place.filter(|_| !is_set) {

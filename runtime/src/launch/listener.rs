@@ -1,7 +1,7 @@
 //! The seccomp listener: fetched from init, handed to the agent that the config names (config-linux.md, "seccomp").
 
 use crate::error::{Call, Context, Result};
-use crate::plan::security::Listener;
+use crate::plan::filter::Listener;
 use crate::spec::{ContainerProcessState, State};
 use crate::terminal::console_socket;
 use rustix::process::{PidfdGetfdFlags, pidfd_getfd};

@@ -9,9 +9,11 @@ mod handles;
 mod home;
 mod image;
 mod listener;
+mod sources;
 mod start;
 
 pub use listener::deliver as deliver_listener;
+pub use sources::Sources;
 pub use start::{Expected, connect, listen, start};
 
 use crate::cgroup::{Cgroup, Join};
@@ -42,6 +44,8 @@ const DYING: Duration = Duration::from_secs(10);
 pub struct Means<'a> {
     /// Facts about the caller.
     pub facts: &'a Facts,
+    /// What the plan names on the host; nothing for exec.
+    pub sources: Sources,
     /// The bundle's directory, for hooks.
     pub bundle: Option<BorrowedFd<'a>>,
     /// For exec: a pidfd of the container's init.
@@ -81,8 +85,15 @@ pub fn spawn(mut plan: Plan, means: Means<'_>) -> Result<Init> {
     let bundle = means.bundle;
     let mut join = means.join;
     let unified = join.unified.take();
-    descriptors::make_room(plan.handles.len(), &mut plan.program)?;
-    let mut handles = handles::open(&plan, bundle, means.container, join, &means.cgroup_trees)?;
+    // Sources were opened with room for all handles.
+    let raised = match means.sources.limit {
+        None => descriptors::make_room(plan.handles.len())?,
+        raised => raised,
+    };
+    if let Some(before) = raised {
+        descriptors::restore(before, &mut plan.program);
+    }
+    let mut handles = handles::open(&plan, means.sources, bundle, means.container, join, &means.cgroup_trees)?;
     if let Some(uid) = plan.needs_home {
         let root = handles.rootfs.as_ref().map(AsFd::as_fd).or(means.container_root);
         set_home(&mut plan.program, &root.map_or_else(|| "/".into(), |root| home::directory(root, uid)));

@@ -36,6 +36,7 @@ pub fn build(builder: &mut Builder<'_>, destination: &str, options: &MountOption
             copy_up: false,
             inherit_mode: false,
             legacy_flags: None,
+            if_directory: false,
         });
         return;
     }
@@ -51,6 +52,7 @@ pub fn build(builder: &mut Builder<'_>, destination: &str, options: &MountOption
         copy_up: false,
         inherit_mode: false,
         legacy_flags: None,
+        if_directory: false,
     });
     let hierarchies = builder.facts.cgroups.hierarchies.clone();
     for (index, hierarchy) in hierarchies.iter().enumerate().filter(|(_, h)| h.version == Version::V1) {
@@ -74,6 +76,7 @@ pub fn build(builder: &mut Builder<'_>, destination: &str, options: &MountOption
                 copy_up: false,
                 inherit_mode: false,
                 legacy_flags: None,
+                if_directory: false,
             });
         } else {
             let tree = builder.handle(Handle::CgroupTree { hierarchy: index });

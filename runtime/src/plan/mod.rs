@@ -8,6 +8,7 @@ mod check;
 mod confinement;
 mod devices;
 pub mod explain;
+pub mod filter;
 pub mod finding;
 mod limits;
 pub mod mount_options;
@@ -16,21 +17,23 @@ pub mod namespace;
 mod order;
 mod process;
 pub mod security;
+mod source;
 mod sysctls;
 #[cfg(test)]
 mod tests;
 
 pub use confinement::{Confinement, Scratch, SeccompLayer};
 pub use mounts::clean;
+pub use source::{FileKind, JoinedNamespace, Source};
 pub use sysctls::{namespace as sysctl_namespace, normalise as sysctl_name};
 
 use crate::cgroup;
 use crate::error::Result;
 use crate::program::{Op, Slot};
 use crate::spec::{Hook, Resources, Spec};
+use filter::{Listener, SeccompSummary};
 use finding::Findings;
 use namespace::{NamespaceKind, Namespaces};
-use security::{Listener, SeccompSummary};
 use serde::Serialize;
 
 /// What the host is like, as far as a plan depends on it. Probed once, in `host`.
@@ -101,6 +104,12 @@ pub enum Handle {
         path: String,
         /// With the mounts below it.
         recursive: bool,
+    },
+    /// A detached clone of the directory of the container's state that holds its notify socket. It is made after the
+    /// plan.
+    NotifyDirectory {
+        /// Its absolute path.
+        path: String,
     },
     /// A detached clone of the container's own directory in a v1 hierarchy.
     CgroupTree {

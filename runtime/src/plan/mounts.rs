@@ -2,7 +2,7 @@
 
 use super::cgroup_mount;
 use super::mount_options::{MountOptions, attr, ms};
-use super::{Builder, Handle};
+use super::{Builder, Handle, Scratch};
 use crate::program::{Attributes, Destination, Op, Target};
 use crate::spec;
 
@@ -174,9 +174,42 @@ fn filesystem(builder: &mut Builder<'_>, mount: &Mount<'_>) {
         copy_up: mount.options.copy_up,
         inherit_mode: is_tmpfs && !has_mode,
         legacy_flags: legacy.then(|| mount.options.legacy_flags()),
+        if_directory: false,
         fstype,
     });
     builder.has_dev |= is_dev;
+}
+
+/// Filesystems that a container gets for its directories where its config mounts nothing. They belong to the process's
+/// own user, who could otherwise not write to one that only its owner may write to.
+pub fn scratch(builder: &mut Builder<'_>, wanted: &[Scratch], mounts: &[spec::Mount], user: &spec::User) {
+    for Scratch { destination, size, mode } in wanted {
+        let destination = clean(destination);
+        if mounts.iter().any(|mount| clean(&mount.destination) == destination) {
+            continue;
+        }
+        // To tmpfs a size of 0 is no limit.
+        let size = (*size).max(1);
+        let mut options = vec![("source", "tmpfs".into()), ("mode", format!("{mode:o}")), ("size", size.to_string())];
+        for (key, id) in [("uid", user.uid), ("gid", user.gid)] {
+            if id != 0 {
+                options.push((key, id.to_string()));
+            }
+        }
+        options.extend(builder.mount_label.clone().map(|label| ("context", label)));
+        builder.program.push(Op::Mount {
+            fstype: "tmpfs".into(),
+            destination,
+            options: options.into_iter().map(|(key, value)| (key.to_string(), Some(value))).collect(),
+            attributes: Attributes { set: attr::NOSUID | attr::NODEV | attr::NOEXEC, ..Attributes::default() },
+            at: Destination::default(),
+            is_dev: false,
+            copy_up: false,
+            inherit_mode: false,
+            legacy_flags: None,
+            if_directory: true,
+        });
+    }
 }
 
 /// What was held back when these tmpfs were mounted.

@@ -1,9 +1,10 @@
 //! The order of the operations, and why it is that order. This page is what "create" means.
 
+use super::filter::{self, About, Filter};
 use super::finding::Findings;
 use super::mount_options::{attr, ms};
 use super::namespace::{NamespaceKind, Namespaces};
-use super::{Builder, CgroupPlan, CreateRequest, ExecRequest, Facts, Handle, Plan, RuntimeHooks};
+use super::{Builder, CgroupPlan, Confinement, CreateRequest, ExecRequest, Facts, Handle, Plan, RuntimeHooks};
 use super::{check, devices, limits, mounts, process, security, sysctls};
 use crate::cgroup::{self, Version};
 use crate::error::Result;
@@ -25,8 +26,7 @@ pub fn create(spec: &Spec, request: &CreateRequest, facts: &Facts) -> Result<Pla
     let rootfs = b.bundle_path(spec.root.as_ref().map_or("", |r| r.path.as_str()));
     let rootfs = mounts::clean(&rootfs);
     let cgroup = cgroup_plan(linux, request, facts, &mut b);
-    let filter = linux.seccomp.as_ref().and_then(|p| security::filter(p, &mut b.findings, &mut b.warnings));
-    b.has_seccomp = filter.is_some();
+    let filter = seccomp(&mut b, linux, &request.confinement, spec.process.as_ref());
     // Without a process the container can be created and deleted, never started (runtime.md, "start").
     let process = spec.process.clone().map(|p| with_environment(p, &request.extra_env));
     let hooks = spec.hooks.clone().unwrap_or_default();
@@ -60,6 +60,10 @@ pub fn create(spec: &Spec, request: &CreateRequest, facts: &Facts) -> Result<Pla
         b.program.push(Op::MaskSource);
     }
     root(&mut b, &rootfs, &linux.rootfs_propagation);
+    // Below the config's mounts, many of which go into /run, and what is made for them.
+    if let Some(process) = &process {
+        mounts::scratch(&mut b, &request.confinement.scratch, &spec.mounts, &process.user);
+    }
     mounts::build(&mut b, &spec.mounts);
     notify_mount(&mut b, request);
     // After the mounts, because /dev is one of them; before hooks, which add devices of their own.
@@ -124,11 +128,10 @@ pub fn create(spec: &Spec, request: &CreateRequest, facts: &Facts) -> Result<Pla
             b.program.push(Op::WaitStart { control: request.runs });
             let inner = inner_hooks(&mut b, spec, request, "startContainer", &hooks.start_container);
             b.program.extend(inner.into_iter().map(without_cwd));
-            let (load, listener) = filter.map_or((None, None), |(load, listener)| (Some(load), listener));
-            // Last of all but execve: a profile has to allow nothing for casemate's own sake.
-            b.program.extend(load);
+            let (load, about) = filter.map(Filter::apart).unzip();
+            confine(&mut b, &request.confinement, load);
             b.program.push(process::execute(process));
-            return finish(b, linux, request.id.clone(), rootfs, cgroup, hooks, process, listener, needs_home);
+            return finish(b, request.id.clone(), rootfs, cgroup, hooks, process, about, needs_home);
         }
         None => {
             b.program.push(Op::CloseHandles);
@@ -136,7 +139,7 @@ pub fn create(spec: &Spec, request: &CreateRequest, facts: &Facts) -> Result<Pla
             b.program.push(Op::WaitStart { control: false });
         }
     }
-    finish(b, &no_linux, request.id.clone(), rootfs, cgroup, hooks, &Process::default(), None, needs_home)
+    finish(b, request.id.clone(), rootfs, cgroup, hooks, &Process::default(), None, needs_home)
 }
 
 /// Plans one more process in a running container.
@@ -148,8 +151,7 @@ pub fn exec(spec: &Spec, request: &ExecRequest, facts: &Facts) -> Result<Plan> {
     std::mem::take(&mut b.findings).into_result()?;
     b.namespaces = Namespaces::build(&linux.namespaces, &mut b.findings);
     let process = with_environment(request.process.clone(), &request.extra_env);
-    let filter = linux.seccomp.as_ref().and_then(|p| security::filter(p, &mut b.findings, &mut b.warnings));
-    b.has_seccomp = filter.is_some();
+    let filter = seccomp(&mut b, linux, &request.confinement, Some(&process));
     for hierarchy in &request.cgroup_tasks {
         let tasks = b.handle(Handle::CgroupTasks { hierarchy: hierarchy.clone() });
         b.program.push(Op::JoinCgroup { hierarchy: hierarchy.clone(), tasks });
@@ -173,26 +175,26 @@ pub fn exec(spec: &Spec, request: &ExecRequest, facts: &Facts) -> Result<Plan> {
     }
     // A session ends with its leader, so the one who leads it is the one who stays.
     b.program.push(process::session(&process));
-    let (load, listener) = filter.map_or((None, None), |(load, listener)| (Some(load), listener));
-    b.program.extend(load);
+    let (load, about) = filter.map(Filter::apart).unzip();
+    confine(&mut b, &request.confinement, load);
     b.program.push(process::execute(&process));
     let home = home(&process);
-    finish(b, linux, request.id.clone(), String::new(), None, spec::Hooks::default(), &process, listener, home)
+    finish(b, request.id.clone(), String::new(), None, spec::Hooks::default(), &process, about, home)
 }
 
 #[allow(clippy::too_many_arguments)]
 fn finish(
     b: Builder<'_>,
-    linux: &Linux,
     id: String,
     rootfs: String,
     cgroup: Option<CgroupPlan>,
     hooks: spec::Hooks,
     process: &Process,
-    listener: Option<security::Listener>,
+    filter: Option<About>,
     needs_home: Option<u32>,
 ) -> Result<Plan> {
     b.findings.into_result()?;
+    let (seccomp, listener) = filter.unzip();
     Ok(Plan {
         id,
         rootfs,
@@ -207,12 +209,33 @@ fn finish(
         },
         oom_score_adj: process.oom_score_adj,
         terminal: process.terminal,
-        seccomp: linux.seccomp.as_ref().map(security::SeccompSummary::of),
-        listener,
+        seccomp,
+        listener: listener.flatten(),
         program: b.program,
         needs_home,
         warnings: b.warnings,
     })
+}
+
+/// The filter of the process, which keeps CAP_SYS_ADMIN for it where that is needed.
+fn seccomp(b: &mut Builder<'_>, linux: &Linux, asked: &Confinement, process: Option<&Process>) -> Option<Filter> {
+    // process::build says what is left out of them.
+    let capabilities = process.and_then(|p| p.capabilities.as_ref());
+    let bounding = security::capabilities(capabilities, b.facts, &mut Vec::new()).bounding;
+    let own = linux.seccomp.as_ref();
+    let filter = filter::build(&asked.seccomp, own, bounding, &mut b.findings, &mut b.warnings);
+    b.has_seccomp = filter.is_some();
+    filter
+}
+
+/// Last of all but execve: a profile has to allow nothing for casemate's own sake.
+fn confine(b: &mut Builder<'_>, asked: &Confinement, filter: Option<Op>) {
+    if asked.scope_abstract_sockets {
+        // After the startContainer hooks, which are not the container's.
+        let op = security::abstract_socket_scope(b.facts, &b.program, &mut b.findings);
+        b.program.push(op);
+    }
+    b.program.extend(filter);
 }
 
 /// The rootfs: a clone of its tree, cut off from the host's propagation before it is visible anywhere.
@@ -258,6 +281,9 @@ fn notify_mount(b: &mut Builder<'_>, request: &CreateRequest) {
             ..Default::default()
         };
         mounts::build(b, &[mount]);
+        if let Some(handle) = b.handles.last_mut() {
+            *handle = Handle::NotifyDirectory { path: directory.clone() };
+        }
     }
 }
 

@@ -1,13 +1,11 @@
-//! Capabilities, labels and the seccomp filter.
+//! Capabilities, labels, and what landlock(7) adds to them.
 
 use super::Facts;
 use super::finding::Findings;
-use crate::program::Op;
+use super::process::SYS_ADMIN;
+use crate::program::{Op, SCOPE_ABSTRACT_UNIX_SOCKET};
 use crate::spec;
 use casemate_selinux::{Context, LabelFile, MountContext, mount_option};
-use seccomp_profiles as seccomp;
-use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 /// The five sets of capabilities(7), as bits.
@@ -128,93 +126,28 @@ pub fn mount_label(label: &str, findings: &mut Findings) -> Option<String> {
     }
 }
 
-/// Where the descriptor of a notify listener goes.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Listener {
-    /// AF_UNIX socket of the agent.
-    pub path: String,
-    /// Opaque text for the agent.
-    pub metadata: String,
-}
+/// LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET came with this ABI, in Linux 6.12.
+pub const SCOPES_SINCE_ABI: u32 = 6;
 
-/// What a profile says, for people; the filter itself is in the program.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SeccompSummary {
-    /// What happens to a call that no rule names.
-    pub default_action: String,
-    /// The architectures named.
-    pub architectures: Vec<String>,
-    /// The flags; none is the default.
-    pub flags: Option<Vec<String>>,
-    /// How many system calls, by action.
-    pub syscalls: BTreeMap<String, usize>,
-}
-
-impl SeccompSummary {
-    /// Counts what is in `profile`.
-    pub fn of(profile: &seccomp::Profile) -> SeccompSummary {
-        let word = |action: seccomp::profile::Action, errno: Option<u32>| match errno {
-            Some(errno) => format!("{} {errno}", action.word()),
-            None => action.word().to_string(),
-        };
-        let mut names: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
-        for rule in &profile.syscalls {
-            let of_action = names.entry(word(rule.action, rule.errno_ret)).or_default();
-            of_action.extend(rule.names.iter().map(String::as_str));
-        }
-        SeccompSummary {
-            default_action: word(profile.default_action, profile.default_errno_ret),
-            architectures: profile.architectures.iter().map(|a| a.word().to_string()).collect(),
-            flags: profile.flags.as_ref().map(|flags| flags.iter().map(|f| f.word().to_string()).collect()),
-            syscalls: names.into_iter().map(|(action, names)| (action, names.len())).collect(),
-        }
+/// The restriction to abstract sockets of the container's own. `program` is all that init does before it.
+pub fn abstract_socket_scope(facts: &Facts, program: &[Op], findings: &mut Findings) -> Op {
+    if facts.landlock_abi < SCOPES_SINCE_ABI {
+        let abi = facts.landlock_abi;
+        let what = format!(
+            "the scope of abstract sockets takes version {SCOPES_SINCE_ABI} of landlock (Linux 6.12), this kernel has {abi}"
+        );
+        findings.unsupported("", what);
     }
-}
-
-/// Compiles the profile; the operation that loads it, and where its listener goes.
-pub fn filter(
-    profile: &seccomp::Profile,
-    findings: &mut Findings,
-    warnings: &mut Vec<String>,
-) -> Option<(Op, Option<Listener>)> {
-    let pointer = "/linux/seccomp";
-    let native = seccomp::Arch::X86_64;
-    let filter = match seccomp::compile(profile, native) {
-        Ok(filter) => filter,
-        Err(error) => {
-            for problem in error.problems {
-                findings.invalid(pointer, format!("seccomp: {problem}"));
-            }
-            return None;
-        }
+    let may = |op: &Op| match op {
+        Op::NoNewPrivileges => true,
+        Op::Capabilities { effective, .. } => effective & SYS_ADMIN != 0,
+        _ => false,
     };
-    if !filter.warnings.is_empty() {
-        warnings.push(format!("seccomp: {}", filter.warnings.join("; ")));
+    if !program.iter().any(may) {
+        let what = "the scope of abstract sockets (landlock) takes noNewPrivileges, or CAP_SYS_ADMIN as effective";
+        findings.invalid("/process/noNewPrivileges", what);
     }
-    if seccomp::denies_execve(&filter, native) {
-        // Init loads the filter last; the only call that follows is the container program's own execve.
-        findings.invalid(pointer, "seccomp: the profile denies execve, so no program can be run under it");
-        return None;
-    }
-    let listener = filter
-        .notify
-        .then(|| Listener { path: filter.listener_path.clone(), metadata: filter.listener_metadata.clone() });
-    if listener.as_ref().is_some_and(|l| l.path.is_empty()) {
-        findings.invalid(pointer, "seccomp: SCMP_ACT_NOTIFY needs a listenerPath");
-    }
-    let words = filter.insns.iter().map(|i| {
-        // struct sock_filter { u16 code; u8 jt, jf; u32 k; } in memory order.
-        let (code, k) = (i.code.to_ne_bytes(), i.k.to_ne_bytes());
-        u64::from_ne_bytes([code[0], code[1], i.jt, i.jf, k[0], k[1], k[2], k[3]])
-    });
-    let op = Op::Seccomp {
-        flags: filter.flags,
-        instructions: filter.insns.len(),
-        listener: filter.notify,
-        filter: words.collect(),
-    };
-    Some((op, listener))
+    Op::Landlock { scoped: SCOPE_ABSTRACT_UNIX_SOCKET }
 }
 
 #[cfg(test)]

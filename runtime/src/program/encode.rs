@@ -249,6 +249,7 @@ impl<'d> Writer<'d> {
             Op::WaitStart { control } => {
                 Record { kind: kind::WAIT_START, flags: if *control { flag::CONTROL } else { 0 }, ..none() }
             }
+            Op::Landlock { scoped } => Record { kind: kind::LANDLOCK, a: *scoped, ..none() },
             Op::Seccomp { flags, listener, filter, .. } => Record {
                 kind: kind::SECCOMP,
                 flags: if *listener { flag::LISTENER } else { 0 },
@@ -269,13 +270,28 @@ impl<'d> Writer<'d> {
     }
 
     fn mount(&mut self, op: &Op) -> Record {
-        let Op::Mount { fstype, destination, options, attributes, at, is_dev, copy_up, inherit_mode, legacy_flags } =
-            op
+        let Op::Mount {
+            fstype,
+            destination,
+            options,
+            attributes,
+            at,
+            is_dev,
+            copy_up,
+            inherit_mode,
+            legacy_flags,
+            if_directory,
+        } = op
         else {
             return none();
         };
         let mut flags = place(*at);
-        for (on, bit) in [(*is_dev, flag::IS_DEV), (*copy_up, flag::COPY_UP), (*inherit_mode, flag::INHERIT_MODE)] {
+        for (on, bit) in [
+            (*is_dev, flag::IS_DEV),
+            (*copy_up, flag::COPY_UP),
+            (*inherit_mode, flag::INHERIT_MODE),
+            (*if_directory, flag::IF_DIRECTORY),
+        ] {
             flags |= if on { bit } else { 0 };
         }
         let mut record = Record {

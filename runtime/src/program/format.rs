@@ -185,6 +185,7 @@ pub mod kind {
     pub const MAKE_DIRECTORY: u16 = 40;
     pub const MASK_SOURCE: u16 = 41;
     pub const ENTER_PID_NAMESPACE: u16 = 42;
+    pub const LANDLOCK: u16 = 43;
 }
 
 /// Bits of [`Record::flags`].
@@ -195,6 +196,8 @@ pub mod flag {
     pub const NO_SYMLINKS: u16 = 2;
     /// MOUNT: copy what the rootfs has at the target into the new filesystem first.
     pub const COPY_UP: u16 = 4;
+    /// MOUNT: only where there is a directory; without one nothing is done.
+    pub const IF_DIRECTORY: u16 = 8;
     /// DEVICE, SYMLINK: below the /dev that was mounted by us, not below the rootfs.
     pub const ON_DEV: u16 = 16;
     /// MOUNT, BIND: the target may lie in procfs (the files that lxcfs provides).

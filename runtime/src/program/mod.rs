@@ -140,6 +140,9 @@ pub enum Op {
         inherit_mode: bool,
         /// mount(2) flags instead of fsconfig, for an option that fsconfig cannot say.
         legacy_flags: Option<u64>,
+        /// Only if the destination is a directory, which is not made; otherwise nothing is done.
+        #[serde(skip_serializing_if = "is_false")]
+        if_directory: bool,
     },
     /// Attaches a tree of the host's, cloned by the parent, its attributes already set.
     Bind {
@@ -328,6 +331,11 @@ pub enum Op {
         /// From the parent itself (run, exec), not from a later `start`.
         control: bool,
     },
+    /// Cuts the process off from what lies outside (landlock(7)).
+    Landlock {
+        /// `LANDLOCK_SCOPE_*`.
+        scoped: u64,
+    },
     /// Loads the filter.
     Seccomp {
         /// seccomp(2) flags.
@@ -347,4 +355,14 @@ pub enum Op {
         /// Environment.
         env: Vec<String>,
     },
+}
+
+/// `LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET` of landlock(7): connections to abstract sockets of processes that are not below
+/// the same restriction are refused.
+pub const SCOPE_ABSTRACT_UNIX_SOCKET: u64 = 1;
+
+/// What few operations have is not in the JSON form of the others.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }

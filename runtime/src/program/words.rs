@@ -65,6 +65,7 @@ pub fn describe(op: &Op) -> String {
         Op::CloseHandles => "close the parent's handles".into(),
         Op::Ready => "report that the container is set up".into(),
         Op::WaitStart { .. } => "wait for start".into(),
+        Op::Landlock { .. } => "keep the process from abstract sockets outside (landlock)".into(),
         Op::Seccomp { instructions, .. } => format!("load the seccomp filter ({instructions} instructions)"),
         Op::Execute { args, .. } => format!("exec {args:?}"),
     }

@@ -71,7 +71,7 @@ pub struct Record {
     pub own_pid_namespace: bool,
     /// Where a seccomp listener goes when the process starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub listener: Option<crate::plan::security::Listener>,
+    pub listener: Option<crate::plan::filter::Listener>,
     /// Hooks to run after `start`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub poststart: Vec<Hook>,

@@ -50,19 +50,29 @@ impl Decisions {
         joined.ok_or_else(|| problem("no profile is given: name at least one"))
     }
 
-    fn of_profile(profile: &Profile, native: Arch) -> Result<Decisions, CompileError> {
+    /// What one profile says.
+    ///
+    /// # Errors
+    /// The problems of the profile, see [`crate::compile()`].
+    pub fn of_profile(profile: &Profile, native: Arch) -> Result<Decisions, CompileError> {
         let checked = check::check(profile, native)?;
         let decided = decide(&checked)?;
         let notify = checked.notify.then(|| (profile.listener_path.clone(), profile.listener_metadata.clone()));
         Ok(Decisions { decided, archs: checked.archs, flags: checked.flags, notify, warnings: checked.warnings })
     }
 
-    fn of_overlay(overlay: &Overlay, native: Arch) -> Decisions {
+    /// What the overlay says.
+    #[must_use]
+    pub fn of_overlay(overlay: &Overlay, native: Arch) -> Decisions {
         let (decided, archs) = overlay.decided(native);
         Decisions { decided, archs, flags: flag::SPEC_ALLOW, notify: None, warnings: Vec::new() }
     }
 
-    fn and(self, later: Decisions) -> Result<Decisions, CompileError> {
+    /// What these and a layer that is loaded after them say together, see [`Decisions::of`].
+    ///
+    /// # Errors
+    /// Both notify.
+    pub fn and(self, later: Decisions) -> Result<Decisions, CompileError> {
         let notify = match (self.notify, later.notify) {
             (Some(_), Some(_)) => return Err(problem("two profiles notify: a process has one listener")),
             (one, other) => one.or(other),

@@ -6,6 +6,7 @@
 mod page;
 mod steps;
 
+use super::filter::SeccompSummary;
 use super::namespace::NamespaceKind;
 use super::process::SYS_ADMIN;
 use super::{Handle, Plan};
@@ -130,11 +131,17 @@ fn security(page: &mut Page, plan: &Plan) {
         _ => None,
     });
     match (&plan.seccomp, instructions) {
-        (Some(profile), Some(instructions)) => {
+        (Some(SeccompSummary { layers, profile: None }), Some(instructions)) => {
+            page.row("seccomp", format!("{}; {instructions} instructions", layers.join(", ")));
+        }
+        (Some(SeccompSummary { layers, profile: Some(profile) }), Some(instructions)) => {
             page.row(
                 "seccomp",
                 format!("{} unless a rule says else; {instructions} instructions", profile.default_action),
             );
+            if !layers.is_empty() {
+                page.row("", format!("and what these refuse: {}", layers.join(", ")));
+            }
             for (action, count) in &profile.syscalls {
                 page.row("", format!("{action}: {count} system call{}", plural(*count)));
             }
@@ -147,6 +154,9 @@ fn security(page: &mut Page, plan: &Plan) {
             }
         }
         _ => page.row("seccomp", "no filter"),
+    }
+    if plan.program.iter().any(|op| matches!(op, Op::Landlock { .. })) {
+        page.row("landlock", "no abstract sockets of processes outside");
     }
 }
 

@@ -74,14 +74,19 @@ pub fn group(op: &Op) -> &'static str {
         | Op::NoNewPrivileges
         | Op::Umask { .. }
         | Op::FindExecutable { .. } => "process",
-        Op::Ready | Op::WaitStart { .. } | Op::EnterPidNamespace | Op::Seccomp { .. } | Op::Execute { .. } => "start",
+        Op::Ready
+        | Op::WaitStart { .. }
+        | Op::EnterPidNamespace
+        | Op::Landlock { .. }
+        | Op::Seccomp { .. }
+        | Op::Execute { .. } => "start",
     }
 }
 
 /// One operation that stands alone, with more than an error message says of it.
 pub fn line(op: &Op, plan: &Plan) -> String {
     match op {
-        Op::Mount { attributes, options, copy_up, inherit_mode, legacy_flags, .. } => {
+        Op::Mount { attributes, options, copy_up, inherit_mode, legacy_flags, if_directory, .. } => {
             let mut notes = vec![words::attributes(attributes)];
             let options = options.iter().filter(|(key, _)| key != "source");
             notes.extend(options.map(|(key, value)| match value {
@@ -92,6 +97,7 @@ pub fn line(op: &Op, plan: &Plan) -> String {
                 (*copy_up, "with a copy of what it covers"),
                 (*inherit_mode, "with the mode of what it covers"),
                 (legacy_flags.is_some(), "by mount(2)"),
+                (*if_directory, "if there is such a directory"),
             ] {
                 notes.extend(on.then(|| note.to_string()));
             }
@@ -136,7 +142,9 @@ fn name(handle: &Handle, plan: &Plan) -> String {
             format!("\"cgroup:{}\"", hierarchy_name(*hierarchy, plan).replace('+', ","))
         }
         Handle::Rootfs { .. } => "the rootfs".into(),
-        Handle::Tree { path, .. } | Handle::Procfs { path, .. } => format!("\"{path}\""),
+        Handle::Tree { path, .. } | Handle::Procfs { path, .. } | Handle::NotifyDirectory { path } => {
+            format!("\"{path}\"")
+        }
         other => describe(other),
     }
 }
@@ -147,7 +155,7 @@ pub fn describe(handle: &Handle) -> String {
         Handle::Rootfs { path } => format!("clone of the rootfs \"{path}\""),
         Handle::Procfs { path, .. } => format!("clone of the procfs at \"{path}\""),
         Handle::Tree { path, recursive: true } => format!("clone of \"{path}\" with what is mounted below"),
-        Handle::Tree { path, recursive: false } => format!("clone of \"{path}\""),
+        Handle::Tree { path, recursive: false } | Handle::NotifyDirectory { path } => format!("clone of \"{path}\""),
         Handle::CgroupTree { hierarchy } => format!("clone of the container's cgroup in hierarchy {hierarchy}"),
         Handle::CgroupTasks { hierarchy } => format!("tasks of the container's cgroup in {hierarchy}"),
         Handle::Namespace { kind, path } => format!("{} namespace \"{path}\"", kind.spec_name()),
