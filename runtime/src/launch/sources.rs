@@ -121,9 +121,8 @@ fn real_path(procfs: &Procfs, file: BorrowedFd<'_>, path: &str) -> Result<String
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let again = openat2(CWD, &place, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
     let identity = |file: BorrowedFd<'_>| {
-        let flags = StatxFlags::INO | StatxFlags::MNT_ID;
-        let st = statx(file, "", AtFlags::EMPTY_PATH, flags).call("statx", path)?;
-        Ok((st.stx_dev_major, st.stx_dev_minor, st.stx_ino, st.stx_mnt_id))
+        let st = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::INO | StatxFlags::MNT_ID);
+        st.call("statx", path).map(|st| (st.stx_dev_major, st.stx_dev_minor, st.stx_ino, st.stx_mnt_id))
     };
     let is_there = match again {
         Ok(again) => identity(again.as_fd())? == identity(file)?,
