@@ -1,5 +1,6 @@
 //! Each check of a plan, as a table: what is refused and in which words, what is planned and how.
 
+mod confinement;
 mod mounts;
 mod process;
 mod refusals;

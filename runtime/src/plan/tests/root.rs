@@ -159,7 +159,7 @@ fn names_and_parameters_are_set_after_the_host_is_out_of_sight() {
 fn the_notify_socket_is_mounted_where_the_variable_says() {
     let request = CreateRequest { notify_directory: Some("/run/casemate/c1/notify".into()), ..request() };
     let plan = create(&config(&[]), &request, &facts()).unwrap();
-    assert!(plan.handles.contains(&Handle::Tree { path: "/run/casemate/c1/notify".into(), recursive: false }));
+    assert!(plan.handles.contains(&Handle::NotifyDirectory { path: "/run/casemate/c1/notify".into() }));
     let bound = find(&plan, |op| if let Op::Bind { destination, .. } = op { Some(destination) } else { None });
     assert_eq!(bound.unwrap().1, "/run/notify");
 }
