@@ -19,10 +19,10 @@ pub struct Overlay {
     /// Calls and their clauses, first match first; a call that none matches is let through.
     calls: Vec<(Syscall, Vec<Clause>)>,
     /// For each rule of the file, by which clauses know it, its token and its reasons.
-    rules: Vec<(String, Calls)>,
+    rules: Vec<(&'static str, Calls<'static>)>,
 }
 
-const TEXT: &str = include_str!("../profiles/overlay.json");
+pub(crate) const TEXT: &str = include_str!("../profiles/overlay.json");
 
 /// The tokens that [`Overlay::load`] knows and what each takes away, in words.
 ///
@@ -33,13 +33,13 @@ pub fn tokens() -> Result<Vec<(String, String)>, FamilyError> {
     for rule in open()?.rules {
         let Some(token) = rule.token else { continue };
         let calls = rule.calls.names().collect::<Vec<_>>().join(" ");
-        match tokens.iter_mut().find(|(known, _)| *known == token) {
+        match tokens.iter_mut().find(|(known, _)| known == token) {
             Some((_, known)) if known.split(' ').eq(calls.split(' ')) => {}
             Some((_, known)) => {
                 known.push(' ');
                 known.push_str(&calls);
             }
-            None => tokens.push((token, calls)),
+            None => tokens.push((token.into(), calls)),
         }
     }
     Ok(tokens)
@@ -53,13 +53,13 @@ impl Overlay {
     pub fn load(caps: &CapabilitySet, allowed: &[&str]) -> Result<Overlay, FamilyError> {
         let text = |why: String| FamilyError::Text("overlay".to_owned(), why);
         let file = open()?;
-        let known = |token: &str| file.rules.iter().any(|rule| rule.token.as_deref() == Some(token));
+        let known = |token: &str| file.rules.iter().any(|rule| rule.token == Some(token));
         if let Some(unknown) = allowed.iter().find(|token| !known(token)) {
             return Err(text(format!("unknown token \"{unknown}\"")));
         }
         let mut calls: Vec<(Syscall, Vec<Clause>)> = Vec::new();
         for (index, rule) in file.rules.iter().enumerate() {
-            let taken_away = rule.token.as_deref().is_some_and(|token| allowed.contains(&token));
+            let taken_away = rule.token.is_some_and(|token| allowed.contains(&token));
             if taken_away || !rule.holds_with(caps) {
                 continue;
             }
@@ -139,7 +139,7 @@ fn verdict(clauses: &[Clause]) -> Verdict {
     Verdict { clauses: clauses.iter().take(end.unwrap_or(clauses.len())).cloned().collect(), otherwise }
 }
 
-fn alternatives(when: &[String]) -> Result<Vec<Conds>, String> {
+fn alternatives(when: &[&str]) -> Result<Vec<Conds>, String> {
     if when.is_empty() {
         return Ok(vec![Vec::new()]);
     }
@@ -155,6 +155,6 @@ fn alternatives(when: &[String]) -> Result<Vec<Conds>, String> {
         .collect()
 }
 
-fn open() -> Result<File, FamilyError> {
+fn open() -> Result<File<'static>, FamilyError> {
     serde_json::from_str(TEXT).map_err(|why| FamilyError::Text("overlay".to_owned(), why.to_string()))
 }

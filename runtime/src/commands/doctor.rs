@@ -3,6 +3,7 @@
 use crate::cli::ReportFormat;
 use crate::error::{Call, Error, Kind, Result};
 use crate::host::{Answer, HostFacts, Survey, capability_names};
+use crate::plan::security::SCOPES_SINCE_ABI;
 use serde::Serialize;
 use std::io::Write;
 
@@ -108,7 +109,12 @@ fn examine(survey: &Survey) -> Vec<Finding> {
             "no seccomp notify listener; Linux 5.6 has it",
         ),
         match survey.landlock_abi {
-            Some(abi) => good("landlock", format!("abi {abi}")),
+            Some(abi) if abi >= SCOPES_SINCE_ABI => good("landlock", format!("abi {abi}, scopes abstract sockets")),
+            Some(abi) => {
+                let cost =
+                    "a container on the host's network reaches abstract sockets of the host; Linux 6.12 scopes them";
+                lacking("landlock", format!("abi {abi}"), cost)
+            }
             None => lacking("landlock", "not enabled", "no landlock rules on top of the mount namespace"),
         },
     ]

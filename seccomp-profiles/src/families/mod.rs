@@ -113,38 +113,40 @@ pub fn describe(name: &str) -> Result<Family, FamilyError> {
     for rule in effective(&file)?.into_iter().filter(|rule| rule.answer.is_none_or(|answer| answer == Answer::Allow)) {
         if !file.without_capabilities || rule.capabilities.is_empty() {
             for (call, reason) in rule.calls.0 {
-                if !calls.iter().any(|(known, _)| *known == call) {
-                    calls.push((call, reason));
+                if !calls.iter().any(|(known, _)| known == call) {
+                    calls.push((call.into(), reason.into()));
                 }
             }
         }
     }
     calls.sort();
-    Ok(Family { name: file.name, summary: file.summary, calls, refused: file.remove.0, accepted: file.accepted.0 })
+    let owned = |Calls(words): Calls<'_>| words.into_iter().map(|(word, why)| (word.into(), why.into())).collect();
+    let (refused, accepted) = (owned(file.remove), owned(file.accepted));
+    Ok(Family { name: file.name.into(), summary: file.summary.into(), calls, refused, accepted })
 }
 
-fn open(name: &str) -> Result<File, FamilyError> {
+fn open(name: &str) -> Result<File<'static>, FamilyError> {
     let (_, text) =
         FAMILIES.into_iter().find(|(known, _)| *known == name).ok_or_else(|| FamilyError::Unknown(name.to_owned()))?;
     serde_json::from_str(text).map_err(|why| FamilyError::Text(name.to_owned(), why.to_string()))
 }
 
 /// The rules of a file and, before them, what it takes from another one.
-fn effective(file: &File) -> Result<Vec<FileRule>, FamilyError> {
-    let mut rules = match &file.from {
+fn effective(file: &File<'static>) -> Result<Vec<FileRule<'static>>, FamilyError> {
+    let mut rules = match file.from {
         None => Vec::new(),
         Some(from) => effective(&open(from)?)?,
     };
     let own: Vec<&str> = file.rules.iter().flat_map(|rule| rule.calls.names()).chain(file.remove.names()).collect();
     for rule in &mut rules {
-        rule.calls.0.retain(|(name, _)| !own.contains(&name.as_str()));
+        rule.calls.0.retain(|(name, _)| !own.contains(name));
     }
     rules.retain(|rule| !rule.calls.0.is_empty());
     rules.extend(file.rules.iter().cloned());
     Ok(rules)
 }
 
-fn push_rules(rule: &FileRule, syscalls: &mut Vec<Rule>) -> Result<(), String> {
+fn push_rules(rule: &FileRule<'_>, syscalls: &mut Vec<Rule>) -> Result<(), String> {
     let names = known_names(&rule.calls)?;
     let (action, errno_ret) = match rule.answer {
         None | Some(Answer::Allow) => (Action::Allow, None),
@@ -167,17 +169,17 @@ fn push_rules(rule: &FileRule, syscalls: &mut Vec<Rule>) -> Result<(), String> {
 }
 
 /// The names, every one of which must be known: a slip would be a hole in a list of refusals.
-pub(crate) fn known_names(calls: &Calls) -> Result<Vec<String>, String> {
+pub(crate) fn known_names(calls: &Calls<'_>) -> Result<Vec<String>, String> {
     match calls.names().find(|name| Syscall::from_name(name).is_none()) {
         Some(unknown) => Err(format!("unknown system call \"{unknown}\"")),
         None => Ok(calls.names().map(str::to_owned).collect()),
     }
 }
 
-fn architectures(file: &File, native: Arch) -> Result<Vec<Architecture>, FamilyError> {
-    let missing = || FamilyError::Architecture(file.name.clone(), native);
+fn architectures(file: &File<'_>, native: Arch) -> Result<Vec<Architecture>, FamilyError> {
+    let missing = || FamilyError::Architecture(file.name.into(), native);
     let inherited;
-    let map = match (&file.from, file.architectures.0.is_empty()) {
+    let map = match (file.from, file.architectures.0.is_empty()) {
         (Some(from), true) => {
             inherited = open(from)?.architectures;
             &inherited
@@ -195,7 +197,7 @@ fn architectures(file: &File, native: Arch) -> Result<Vec<Architecture>, FamilyE
     let mut architectures = vec![word(native)];
     for name in companions.split_whitespace().filter(|name| *name != "alone") {
         let arch = Arch::from_name(name)
-            .ok_or_else(|| FamilyError::Text(file.name.clone(), format!("unknown architecture \"{name}\"")))?;
+            .ok_or_else(|| FamilyError::Text(file.name.into(), format!("unknown architecture \"{name}\"")))?;
         architectures.push(word(arch));
     }
     Ok(architectures)

@@ -97,6 +97,15 @@ fn every_lack_says_what_it_costs() {
 }
 
 #[test]
+fn landlock_without_scopes_is_a_lack() {
+    let mut survey = complete();
+    assert_eq!(finding(&survey, "landlock"), (Grade::Good, "abi 7, scopes abstract sockets | ".into()));
+    survey.landlock_abi = Some(5);
+    let (grade, text) = finding(&survey, "landlock");
+    assert!(grade == Grade::Lacking && text.contains("Linux 6.12"), "{text}");
+}
+
+#[test]
 fn columns_line_up_and_colour_is_only_on_request() {
     let findings = examine(&complete());
     let plain = text(&findings, true, Colour::Off);

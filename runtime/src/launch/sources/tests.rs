@@ -45,7 +45,7 @@ fn a_source_is_told_where_its_links_lead() {
     let file = (text(&dir.join("file")), FileKind::Regular);
     assert_eq!(told, [(0, file.0, file.1), (1, text(&dir.0), FileKind::Directory), (2, null.0, null.1)]);
     assert_eq!(sources[0].path, text(&dir.join("link")));
-    let stat = rustix::fs::stat(&dir.join("file")).unwrap();
+    let stat = rustix::fs::stat(dir.join("file")).unwrap();
     assert_eq!((sources[0].device, sources[0].inode), (stat.st_dev, stat.st_ino));
 }
 
