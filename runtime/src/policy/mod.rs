@@ -11,11 +11,17 @@
 //!
 //! This room is pure. `policy_file` reads what the administrator wrote, `commands` brings both together.
 
+pub mod choose;
+pub mod date;
+pub mod document;
 pub mod enforcement;
 pub mod level;
 pub mod rule;
 pub mod verdict;
 
+pub use choose::{Caller, Choice, Subject, choose};
+pub use date::Date;
+pub use document::Document;
 pub use enforcement::{Enforcement, ExecMode, Lacking, Said, SeccompChoice};
 pub use level::{Level, Mode};
 pub use rule::{Effect, Rule};
