@@ -18,6 +18,7 @@ pub mod notify;
 pub mod pid_file;
 pub mod plan;
 pub mod policy;
+pub mod policy_file;
 pub mod program;
 pub mod socket;
 pub mod spec;

@@ -30,6 +30,8 @@ const ROOMS: &[(&str, &str)] = &[
     ("foreground", "error notify sys terminal"),
     ("host", "cgroup error plan spec state sys"),
     ("bundle", "error plan spec"),
+    // The administrator's files: found and checked here, understood by `policy`.
+    ("policy_file", "error policy"),
     ("state", "cgroup error plan policy spec sys"),
     // What carries a plan out.
     ("launch", "cgroup error host plan program spec state sys terminal"),
@@ -37,8 +39,8 @@ const ROOMS: &[(&str, &str)] = &[
     ("cli", "error log policy spec"),
     (
         "commands",
-        "bundle cgroup cli error foreground hooks host launch listen log notify pid_file plan policy program socket spec state \
-         sys terminal version",
+        "bundle cgroup cli error foreground hooks host launch listen log notify pid_file plan policy policy_file program socket \
+         spec state sys terminal version",
     ),
 ];
 

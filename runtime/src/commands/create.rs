@@ -62,8 +62,8 @@ pub fn make(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Create, mo
     let driver = cgroup::driver(systemd_cgroup).map_err(of_cgroup)?;
     check_console(request, &bundle, mode)?;
     let id = request.id.as_str();
-    let (enforcement, warnings) = gate.choose(&bundle)?;
-    warnings.iter().for_each(|warning| log.warn(warning));
+    let mut enforcement = gate.choose(id, &bundle.spec, &bundle.path, &facts, log)?;
+    gate::categories(root, id, &bundle.spec, &mut enforcement, &facts)?;
     let of_config = |error: Error| error.context(format!("{}/config.json", bundle.path));
     let verdict = gate::admit(&bundle.spec, &enforcement, &facts, log).map_err(of_config)?;
     let entry_path = format!("{}/{id}", root.path.display());
@@ -76,6 +76,7 @@ pub fn make(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Create, mo
     plan.warnings.iter().for_each(|warning| log.warn(warning));
     let during = |error: Error| error.context("casemate create failed: unable to start container process");
     let sources = Sources::open(&plan).map_err(during)?;
+    gate::admit_sources(&bundle, &sources, &enforcement, &facts, log).map_err(of_config)?;
 
     // From here on there is something to undo.
     let mut unfinished = Unfinished::new(root.create()?.create(id)?);

@@ -18,8 +18,7 @@ use std::io::Write;
 pub fn run(gate: &Gate, request: &Explain, colour: Colour, log: &Log, out: &mut dyn Write) -> Result<()> {
     let bundle = Bundle::open(request.bundle.as_deref())?;
     let facts = host::facts()?;
-    let (enforcement, warnings) = gate.choose(&bundle)?;
-    warnings.iter().for_each(|warning| log.warn(warning));
+    let enforcement = gate.choose("ID", &bundle.spec, &bundle.path, &facts, log)?;
     let verdict = judge::create(&bundle.spec, &enforcement, &facts);
     let denied = policy::denied(&verdict.refusals, &enforcement);
     let plan_request = CreateRequest {

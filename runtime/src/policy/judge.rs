@@ -2,10 +2,11 @@
 
 use super::enforcement::{Enforcement, Lacking};
 use super::level::Mode;
+use super::mounts::Seen;
 use super::rule::{Effect, Rule};
 use super::verdict::{Change, Note, Refusal, Verdict, Why};
 use super::{capabilities, devices, filters, labels, masks, mounts, namespaces, process, resources, sysctls};
-use crate::plan::{Confinement, Facts};
+use crate::plan::{Confinement, Facts, JoinedNamespace};
 use crate::spec::{Linux, Process, Spec};
 
 /// A configuration under judgement.
@@ -46,13 +47,13 @@ pub fn create(spec: &Spec, enforcement: &Enforcement, facts: &Facts) -> Verdict 
 pub fn objects(
     spec: &Spec,
     bundle: &str,
-    opened: &[mounts::Opened],
-    joined: &[namespaces::Joined],
+    sources: &[Seen<'_>],
+    joined: &[JoinedNamespace],
     enforcement: &Enforcement,
     facts: &Facts,
 ) -> Verdict {
     let mut judge = Judge::new(spec.clone(), enforcement, facts);
-    mounts::opened(&mut judge, bundle, opened);
+    mounts::opened(&mut judge, bundle, sources);
     namespaces::joined(&mut judge, joined);
     judge.verdict()
 }

@@ -41,10 +41,15 @@ fn fill_in(judge: &mut Judge<'_>) {
     }
 }
 
+/// The id of a container's sandbox; its own without one.
+pub fn sandbox<'a>(id: &'a str, annotations: &'a BTreeMap<String, String>) -> &'a str {
+    SANDBOX.iter().find_map(|key| annotations.get(*key)).map_or(id, String::as_str)
+}
+
 /// Two categories for a container: always the same ones for one key, unless another container has them. Containers of
 /// one sandbox share memory and sockets, so they have its key.
 pub fn categories(id: &str, annotations: &BTreeMap<String, String>, taken: &[String]) -> String {
-    let key = SANDBOX.iter().find_map(|key| annotations.get(*key)).map_or(id, String::as_str);
+    let key = sandbox(id, annotations);
     // FNV-1a: the same on every run, and spread well enough; that nobody else has the pair is what `taken` is for.
     let hash = key
         .bytes()

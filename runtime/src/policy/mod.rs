@@ -12,7 +12,10 @@
 //! This room is pure. `policy_file` reads what the administrator wrote, `commands` brings both together.
 
 mod capabilities;
+pub mod choose;
+pub mod date;
 mod devices;
+pub mod document;
 pub mod enforcement;
 mod exec;
 mod filters;
@@ -20,8 +23,8 @@ pub mod judge;
 mod labels;
 pub mod level;
 mod masks;
-pub mod mounts;
-pub mod namespaces;
+mod mounts;
+mod namespaces;
 mod process;
 mod resources;
 pub mod rule;
@@ -30,9 +33,13 @@ pub mod show;
 mod sysctls;
 pub mod verdict;
 
+pub use choose::{Caller, Choice, Subject, choose};
+pub use date::Date;
+pub use document::Document;
 pub use enforcement::{Enforcement, ExecMode, Lacking, Said, SeccompChoice};
 pub use exec::{ExecVerdict, exec, update};
-pub use labels::categories;
+pub use labels::{categories, sandbox};
 pub use level::{Level, Mode};
+pub use mounts::Seen;
 pub use rule::{Effect, Rule};
 pub use verdict::{Change, Note, Refusal, Verdict, Why, denied};

@@ -4,7 +4,7 @@ use super::enforcement::Enforcement;
 use super::judge::{Judge, switch_off};
 use super::rule::Rule;
 use super::sensitive::{self, below};
-use crate::plan::{Scratch, clean};
+use crate::plan::{Scratch, Source, clean};
 use crate::spec::Mount;
 
 /// Filesystems that a configuration may mount anew. Others show the kernel (debugfs, tracefs, securityfs, bpf) or a disk,
@@ -19,14 +19,12 @@ const SCRATCH_SIZE: u64 = 64 << 20;
 const SCRATCH_MODE: u32 = 0o1777;
 
 /// The source of a bind, looked at after it was opened: what it is, whatever the path said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opened {
-    /// The path in the plan.
-    pub path: String,
-    /// Where it led.
-    pub real_path: String,
-    /// A path of [`sensitive::PATHS`] that is the same object, found by device and inode.
-    pub same_as: Option<String>,
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// What was opened.
+    pub source: &'a Source,
+    /// A path of [`sensitive::WHOLES`] that is the same object, though the way there is another.
+    pub same_as: Option<&'static str>,
 }
 
 pub(super) fn judge(judge: &mut Judge<'_>) {
@@ -49,25 +47,19 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
 }
 
 /// What the opened sources turned out to be. Said of a path only that its spelling did not tell.
-pub(super) fn opened(judge: &mut Judge<'_>, bundle: &str, opened: &[Opened]) {
+pub(super) fn opened(judge: &mut Judge<'_>, bundle: &str, sources: &[Seen<'_>]) {
     for (i, mount) in judge.spec.mounts.clone().iter().enumerate().filter(|(_, mount)| is_bind(mount)) {
-        let path = absolute(&mount.source, bundle);
-        let Some(found) = opened.iter().find(|opened| opened.path == path || clean(&opened.path) == clean(&path))
-        else {
-            continue;
-        };
+        let path =
+            if mount.source.starts_with('/') { mount.source.clone() } else { format!("{bundle}/{}", mount.source) };
+        let Some(seen) = sources.iter().find(|seen| seen.source.path == path) else { continue };
         if mount.source.starts_with('/') && look(judge.enforcement, &path, mount).is_some() {
             continue;
         }
-        let why = look(judge.enforcement, &found.real_path, mount).map(|why| (found.real_path.clone(), why));
-        let same = || {
-            let same = found.same_as.as_ref()?;
-            Some((same.clone(), look(judge.enforcement, same, mount)?))
-        };
-        if let Some((real, why)) = why.or_else(same) {
-            let cause =
-                format!("the bind of \"{}\" on \"{}\" is one of \"{real}\": {why}", mount.source, mount.destination);
-            refuse_source(judge, &format!("/mounts/{i}/source"), cause, &real);
+        let places = [Some(seen.source.real_path.as_str()), seen.same_as].into_iter().flatten();
+        let found = places.filter_map(|place| Some((place, look(judge.enforcement, place, mount)?))).next();
+        if let Some((place, why)) = found {
+            let cause = format!("the bind of \"{}\" on \"{}\" is \"{place}\" ({why})", mount.source, mount.destination);
+            refuse_source(judge, &format!("/mounts/{i}/source"), cause, place);
         }
     }
 }
@@ -75,10 +67,6 @@ pub(super) fn opened(judge: &mut Judge<'_>, bundle: &str, opened: &[Opened]) {
 /// Whether a mount is a bind, as the plan sees it.
 pub(super) fn is_bind(mount: &Mount) -> bool {
     mount.r#type == "bind" || mount.options.iter().any(|option| option == "bind" || option == "rbind")
-}
-
-fn absolute(path: &str, bundle: &str) -> String {
-    if path.starts_with('/') { path.to_string() } else { format!("{bundle}/{path}") }
 }
 
 fn propagation(judge: &mut Judge<'_>, mount: &Mount, pointer: &str) {

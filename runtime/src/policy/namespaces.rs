@@ -2,6 +2,7 @@
 
 use super::judge::{Judge, switch_off};
 use super::rule::Rule;
+use crate::plan::JoinedNamespace;
 use crate::plan::namespace::NamespaceKind;
 
 /// The kinds that a rule is about.
@@ -11,17 +12,6 @@ const KINDS: [(NamespaceKind, Rule); 4] = [
     (NamespaceKind::Network, Rule::HostNetwork),
     (NamespaceKind::Uts, Rule::HostUts),
 ];
-
-/// A namespace that the configuration joins, looked at after it was opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Joined {
-    /// Its kind.
-    pub kind: NamespaceKind,
-    /// The path in the configuration.
-    pub path: String,
-    /// It is the caller's own.
-    pub is_own: bool,
-}
 
 /// The kinds that are not listed are the host's.
 pub(super) fn judge(judge: &mut Judge<'_>) {
@@ -37,7 +27,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
 }
 
 /// A path can lead to the host's namespace as well.
-pub(super) fn joined(judge: &mut Judge<'_>, joined: &[Joined]) {
+pub(super) fn joined(judge: &mut Judge<'_>, joined: &[JoinedNamespace]) {
     for namespace in joined.iter().filter(|namespace| namespace.is_own) {
         let Some((kind, rule)) = KINDS.into_iter().find(|(kind, _)| *kind == namespace.kind) else { continue };
         let at = judge.spec.linux.as_ref().and_then(|linux| {

@@ -115,6 +115,23 @@ pub const PATHS: &[Sensitive] = &[
     writable("/var/log", "the host's logs"),
 ];
 
+/// Directories and sockets that hold so much that they are looked for by what they are, not only by their path: a bind
+/// mount or a second name on the host would hide them.
+pub const WHOLES: [&str; 12] = [
+    "/",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/root",
+    "/run",
+    "/run/containerd/containerd.sock",
+    "/run/docker.sock",
+    "/var",
+    "/var/lib",
+    "/var/lib/docker",
+    "/var/lib/kubelet",
+];
+
 /// Links that lead to the same place on every distribution.
 const LINKS: [(&str, &str); 1] = [("/var/run", "/run")];
 
