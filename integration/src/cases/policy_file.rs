@@ -88,7 +88,7 @@ fn a_policy_file_that_others_can_write_fails_closed(g: &Ground) -> Result<()> {
     bundle.args(&["/bin/true"]).write()?;
     let call = |prepare: &str| {
         let run = ["run", "--bundle", &bundle.dir.to_string_lossy(), &g.id()];
-        with_policy(g, &[("policy.toml", "version = 1\n"), ("policy.d/10.toml", "")], prepare, &run)
+        with_policy(g, &[("policy.toml", "version = 1\n"), ("policy.d/10.toml", "version = 1\n")], prepare, &run)
     };
     call("true")?.success()?;
     for change in [
@@ -123,9 +123,10 @@ fn a_policy_file_with_a_mistake_names_the_line(g: &Ground) -> Result<()> {
 }
 
 fn exec_modes_allow_probes_only_or_nothing(g: &Ground) -> Result<()> {
-    let mut bundle = g.level(None).bundle()?;
-    bundle.args(&["/bin/sleep", "1000"]).write()?;
+    g.level(None);
     let create = |mode: &str| -> Result<String> {
+        let mut bundle = g.bundle()?;
+        bundle.args(&["/bin/sleep", "1000"]).write()?;
         let id = g.id();
         let create = ["create", "--bundle", &bundle.dir.to_string_lossy(), &id];
         with_policy(g, &[("policy.toml", &format!("version = 1\n[exec]\n{mode}\n"))], "", &create)?.success()?;
