@@ -33,8 +33,10 @@ pub struct Scratch {
     pub destination: String,
     /// Bytes it may hold.
     pub size: u64,
-    /// Permission bits of its root.
+    /// Permission bits of its root, which is the process's.
     pub mode: u32,
+    /// With what the image has there.
+    pub copy_up: bool,
 }
 
 /// What a container gets beyond its configuration.

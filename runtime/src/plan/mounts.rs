@@ -183,7 +183,7 @@ fn filesystem(builder: &mut Builder<'_>, mount: &Mount<'_>) {
 /// Filesystems that a container gets for its directories where its config mounts nothing. They belong to the process's
 /// own user, who could otherwise not write to one that only its owner may write to.
 pub fn scratch(builder: &mut Builder<'_>, wanted: &[Scratch], mounts: &[spec::Mount], user: &spec::User) {
-    for Scratch { destination, size, mode } in wanted {
+    for Scratch { destination, size, mode, copy_up } in wanted {
         let destination = clean(destination);
         if mounts.iter().any(|mount| clean(&mount.destination) == destination) {
             continue;
@@ -204,7 +204,7 @@ pub fn scratch(builder: &mut Builder<'_>, wanted: &[Scratch], mounts: &[spec::Mo
             attributes: Attributes { set: attr::NOSUID | attr::NODEV | attr::NOEXEC, ..Attributes::default() },
             at: Destination::default(),
             is_dev: false,
-            copy_up: false,
+            copy_up: *copy_up,
             inherit_mode: false,
             legacy_flags: None,
             if_directory: true,

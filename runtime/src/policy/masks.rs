@@ -161,6 +161,12 @@ fn read_only_sys(judge: &mut Judge<'_>) {
 fn subset_pid(judge: &mut Judge<'_>, procfs: Option<usize>) {
     let Some(at) = procfs.filter(|at| judge.spec.mounts.get(*at).is_some_and(|mount| !is_bind(mount))) else { return };
     let pointer = format!("/mounts/{at}/options");
+    // The files of lxcfs, for which there is no place in such a procfs.
+    let inside = |mount: &Mount| below(&clean(&mount.destination), "/proc").is_some_and(|rest| !rest.is_empty());
+    if judge.asks(Rule::ProcSubset) && judge.spec.mounts.iter().any(inside) {
+        judge.lacks(Rule::ProcSubset, "the configuration mounts files into /proc");
+        return;
+    }
     let has = judge.spec.mounts.get(at).is_some_and(|mount| mount.options.iter().any(|option| option == "subset=pid"));
     if !has
         && judge.narrows(Rule::ProcSubset, &pointer, "", "subset=pid")

@@ -11,12 +11,11 @@ use crate::spec::Mount;
 /// and are parsed or served by the kernel for whoever can mount them.
 const ORDINARY: [&str; 9] = ["cgroup", "cgroup2", "devpts", "hugetlbfs", "mqueue", "overlay", "proc", "sysfs", "tmpfs"];
 
-/// Where programs write that expect a root filesystem to be writable, and for whom.
-const SCRATCH: [&str; 3] = ["/run", "/tmp", "/var/tmp"];
+/// Where programs write that expect a root filesystem to be writable, with the mode: anybody may make files in the
+/// temporary directories, and the process, whose they are, in /run, where images have directories for their servers.
+const SCRATCH: [(&str, u32); 3] = [("/run", 0o755), ("/tmp", 0o1777), ("/var/tmp", 0o1777)];
 /// Bytes of each: 64 MiB.
 const SCRATCH_SIZE: u64 = 64 << 20;
-/// Anybody may make files there, and only remove his own. /run as well: the process is not root.
-const SCRATCH_MODE: u32 = 0o1777;
 
 /// The source of a bind, looked at after it was opened: what it is, whatever the path said.
 #[derive(Clone, Copy, Debug)]
@@ -182,11 +181,12 @@ fn root_filesystem(judge: &mut Judge<'_>) {
     if let Some(root) = judge.spec.root.as_mut() {
         root.readonly = true;
     }
-    for destination in SCRATCH {
+    for (destination, mode) in SCRATCH {
         let covered = judge.spec.mounts.iter().any(|mount| clean(&mount.destination) == destination);
         let after = format!("a tmpfs of {} MiB on {destination}, if it is there", SCRATCH_SIZE >> 20);
         if !covered && judge.narrows(Rule::ReadOnlyRoot, "/mounts", "", &after) {
-            let scratch = Scratch { destination: destination.into(), size: SCRATCH_SIZE, mode: SCRATCH_MODE };
+            let scratch =
+                Scratch { destination: destination.into(), size: SCRATCH_SIZE, mode, copy_up: destination == "/run" };
             judge.confinement.scratch.push(scratch);
         }
     }

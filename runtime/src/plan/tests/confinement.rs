@@ -158,7 +158,8 @@ fn a_filter_of_layers_alone_keeps_the_capability_that_loads_it() {
 }
 
 fn scratch() -> Confinement {
-    let one = |destination: &str, mode| Scratch { destination: destination.into(), size: 1 << 20, mode };
+    let one =
+        |destination: &str, mode| Scratch { destination: destination.into(), size: 1 << 20, mode, copy_up: false };
     Confinement { scratch: vec![one("/tmp", 0o1777), one("/run", 0o755)], ..Confinement::default() }
 }
 
