@@ -97,7 +97,11 @@ fn each_capability_set_counts() {
         let pointer = format!("/process/capabilities/{set}");
         if set == "effective" {
             let permitted = ("/process/capabilities/permitted", more.clone());
-            wider(&[permitted.clone()], &[permitted, (&pointer, more)], "effective capabilities: CAP_FOWNER");
+            wider(
+                std::slice::from_ref(&permitted),
+                &[permitted.clone(), (&pointer, more)],
+                "effective capabilities: CAP_FOWNER",
+            );
         } else {
             wider(&[], &[(&pointer, more)], &format!("{set} capabilities: CAP_FOWNER"));
         }
@@ -217,7 +221,7 @@ fn scratch_goes_only_where_one_could_write() {
     let readonly = ("/root/readonly", json!(true));
     let narrowed = granted(&with(&[readonly.clone(), ("/mounts/-", scratch.clone())]));
     narrowed.within(&granted(&config())).unwrap();
-    let excess = narrowed.within(&granted(&with(&[readonly.clone()]))).unwrap_err();
+    let excess = narrowed.within(&granted(&with(std::slice::from_ref(&readonly)))).unwrap_err();
     assert_eq!(excess, ["mount on /tmp: one could not write there before"]);
     // On a part that a mount has made read-only neither.
     let below = ("/mounts/2/destination", json!("/tmp"));

@@ -221,15 +221,22 @@ fn cgroup(now: Option<&CgroupPlan>, before: Option<&CgroupPlan>, found: &mut Vec
         found.push("the cgroup is another".to_string());
     }
     found.extend(devices::excess(&now.device_rules, &before.device_rules));
+    // Below 0 is no limit, as none is. The file of v2 is written last.
     let tasks = |resources: &Resources| {
-        // Below 0 is no limit, as none is.
         let limit = resources.pids.as_ref().and_then(|Pids { limit }| *limit);
-        limit.and_then(|limit| u64::try_from(limit).ok()).unwrap_or(u64::MAX)
+        match resources.unified.get("pids.max") {
+            Some(verbatim) => verbatim.trim().parse().unwrap_or(u64::MAX),
+            None => limit.and_then(|limit| u64::try_from(limit).ok()).unwrap_or(u64::MAX),
+        }
     };
     if tasks(&now.resources) > tasks(&before.resources) {
         found.push("the limit of tasks is higher".to_string());
     }
-    let others = |resources: &Resources| Resources { devices: Vec::new(), pids: None, ..resources.clone() };
+    let others = |resources: &Resources| {
+        let mut others = Resources { devices: Vec::new(), pids: None, ..resources.clone() };
+        others.unified.remove("pids.max");
+        others
+    };
     if others(&now.resources) != others(&before.resources) {
         found.push("limits of the cgroup are other ones".to_string());
     }
