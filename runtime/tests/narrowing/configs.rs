@@ -2,6 +2,7 @@
 
 use crate::facts;
 use casemate::plan::mount_options::names;
+use casemate::spec::Spec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use serde_json::{Value, json};
@@ -299,10 +300,22 @@ fn make<'d>(document: &'d mut Value, pointer: &str, list: bool) -> &'d mut Value
 }
 
 /// A configuration of an engine's, changed.
-pub fn config() -> impl Strategy<Value = Value> {
-    (any::<Index>(), prop::collection::vec(change(), 0..7)).prop_map(|(at, changes)| {
-        let mut document = at.get(&CONFIGS).1.clone();
-        changes.iter().for_each(|change| apply(&mut document, change));
-        document
-    })
+#[derive(Clone, Debug)]
+pub struct Config {
+    name: &'static str,
+    changes: Vec<Change>,
+}
+
+impl Config {
+    /// None where it does not read as a configuration.
+    pub fn spec(&self) -> Option<Spec> {
+        let mut document = CONFIGS.iter().find(|(name, _)| name == self.name).unwrap().1.clone();
+        self.changes.iter().for_each(|change| apply(&mut document, change));
+        Spec::parse(document.to_string().as_bytes()).ok()
+    }
+}
+
+pub fn config() -> impl Strategy<Value = Config> {
+    (any::<Index>(), prop::collection::vec(change(), 0..7))
+        .prop_map(|(at, changes)| Config { name: &at.get(&CONFIGS).0, changes })
 }

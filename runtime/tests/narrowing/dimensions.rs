@@ -195,6 +195,14 @@ fn attributes_of_mounts_take_away() {
     wider(&[("/mounts/2", bind(&["rbind", "nosuid", "rprivate"]))], &[], "it propagates further");
     let remount = json!({"destination": "/data", "type": "bind", "options": ["remount", "ro"]});
     wider(&[("/mounts/-", remount)], &[], missing);
+    // Of what is mounted already, or by nobody.
+    let elsewhere = |option: &str| json!({"destination": "/x", "type": "none", "options": ["remount", option]});
+    apart(&[("/mounts/-", elsewhere("nosuid"))], &[("/mounts/-", elsewhere("ro"))]);
+    granted(&with(&[("/mounts/-", elsewhere("ro"))])).within(&granted(&config())).unwrap();
+    for option in ["rw", "shared"] {
+        let excess = granted(&with(&[("/mounts/-", elsewhere(option))])).within(&granted(&config())).unwrap_err();
+        assert_eq!(excess, ["mount on /x: it was not there before"]);
+    }
     // Access times are nobody's protection.
     let atime = granted(&with(&[("/mounts/2", bind(&["rbind", "nosuid", "noatime", "rslave"]))]));
     atime.within(&granted(&config())).unwrap();

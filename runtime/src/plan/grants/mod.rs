@@ -172,13 +172,9 @@ impl Grants {
     /// sets that an `execve` keeps something of, it is nothing that the container has.
     fn without_kept(&mut self) {
         let caps = &mut self.capabilities;
-        let loads = !self.filters.is_empty() || self.scoped != 0;
-        let lasting = caps.bounding | caps.inheritable | caps.ambient;
-        if loads && !self.no_new_privileges {
-            let kept = super::process::SYS_ADMIN & !lasting;
-            caps.effective &= !kept;
-            caps.permitted &= !kept;
-        }
+        let kept = super::process::SYS_ADMIN & !(caps.bounding | caps.inheritable | caps.ambient);
+        caps.effective &= !kept;
+        caps.permitted &= !kept;
     }
 
     /// Where a namespace of this kind comes from.

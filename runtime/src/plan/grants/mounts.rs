@@ -77,6 +77,15 @@ impl Mounted {
         fstype == "tmpfs" && limited && self.own.set & SCRATCH == SCRATCH && self.propagation.0 == 0
     }
 
+    /// A remount of what is there anyway, that gives nothing.
+    fn only_takes_away(&self) -> bool {
+        let nothing = Known::default();
+        self.source == Source::There
+            && self.own.within(nothing)
+            && self.below.within(nothing)
+            && self.propagation == (0, 0)
+    }
+
     /// Whether a path lies on it, where nothing is mounted in between.
     fn holds(&self, path: &str) -> bool {
         let rest = path.strip_prefix(self.destination.trim_end_matches('/'));
@@ -229,7 +238,7 @@ impl<'p> Table<'p> {
                 source: Source::There,
                 own: Known::default(),
                 below: Known::default(),
-                propagation: (RECEIVES | SENDS, RECEIVES | SENDS),
+                propagation: (0, 0),
             };
             self.mounts.push(there);
         }
@@ -269,6 +278,8 @@ pub fn excess(now: &[Mounted], before: &[Mounted]) -> Vec<String> {
         if let Some(before) = rest.next_if(|before| mounted.is(before)) {
             found.extend(mounted.excess(before).map(|what| format!("mount on {place}: {what}")));
             passed.push(before);
+        } else if mounted.only_takes_away() {
+            continue;
         } else if !mounted.is_scratch() {
             found.push(format!("mount on {place}: it was not there before"));
         } else if passed.iter().rev().find(|below| below.holds(place)).is_none_or(|below| below.is_readonly()) {
