@@ -10,7 +10,7 @@
 mod facts;
 
 use casemate::plan::{self, Confinement, CreateRequest};
-use casemate::policy::{Enforcement, Level, Verdict, judge};
+use casemate::policy::{Enforcement, Level, Rule, Verdict, judge};
 use casemate::spec::Spec;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -54,25 +54,49 @@ fn derive(config: &mut Value, variant: &Value) {
     }
 }
 
-/// A verdict as lines: what is refused, or what is changed.
+/// A verdict as lines: what is refused, or what is changed. Alike changes of several mounts are one line, and of a long
+/// list of paths the ends are enough.
 fn lines(verdict: &Verdict) -> String {
     let mut text = String::new();
     for refusal in &verdict.refusals {
         writeln!(text, "    ! {} {}: {}", refusal.rule, refusal.pointer, refusal.cause).unwrap();
     }
+    let mut alike: Vec<(String, String, Vec<String>)> = Vec::new();
     for change in verdict.changes.iter().filter(|_| verdict.refusals.is_empty()) {
-        let pointer = if change.pointer.is_empty() { "-" } else { &change.pointer };
-        let what = match (change.before.as_str(), change.after.as_str()) {
-            (before, "") => format!("without {before}"),
-            ("", after) => after.to_string(),
+        let place = change.before.split_once(" (").filter(|_| change.rule == Rule::BindAttributes);
+        let (at, before) = match place {
+            Some((destination, _)) => (destination.to_string(), String::new()),
+            None if change.pointer.is_empty() => ("-".to_string(), change.before.clone()),
+            None => (change.pointer.clone(), change.before.clone()),
+        };
+        let what = match (before.as_str(), short(&change.after)) {
+            (before, after) if after.is_empty() => format!("without {}", short(before)),
+            ("", after) => after,
             (before, after) => format!("{before} -> {after}"),
         };
-        writeln!(text, "    {} {pointer}: {what}", change.rule).unwrap();
+        let key = (change.rule.to_string(), what);
+        match alike.iter_mut().find(|(rule, what, _)| (rule, what) == (&key.0, &key.1)) {
+            Some((_, _, places)) => places.push(at),
+            None => alike.push((key.0, key.1, vec![at])),
+        }
+    }
+    for (rule, what, places) in alike {
+        writeln!(text, "    {rule} {}: {what}", places.join(" ")).unwrap();
     }
     for note in &verdict.notes {
         writeln!(text, "    ({} {})", note.rule, note.text).unwrap();
     }
     text
+}
+
+fn short(list: &str) -> String {
+    let words: Vec<&str> = list.split(' ').collect();
+    match words.as_slice() {
+        [first, .., last] if words.len() > 8 && first.starts_with('/') => {
+            format!("{} paths, {first} to {last}", words.len())
+        }
+        _ => list.to_string(),
+    }
 }
 
 /// The file for a configuration: its engine's.

@@ -262,6 +262,9 @@ fn a_read_only_root_and_covered_paths_take_away() {
     let masked = [("/linux/maskedPaths", json!(["/proc/kcore", "/proc/sys"])), ("/linux/readonlyPaths", json!([]))];
     granted(&with(&masked)).within(&granted(&config())).unwrap();
     granted(&with(&[("/linux/maskedPaths", json!(["/proc"]))])).within(&granted(&config())).unwrap();
+    granted(&with(&[("/linux/maskedPaths", json!(["//proc/./kcore/"]))])).within(&granted(&config())).unwrap();
+    // The image may have a link there.
+    apart(&[], &[("/linux/maskedPaths", json!(["/link/../proc/kcore"]))]);
 }
 
 #[test]

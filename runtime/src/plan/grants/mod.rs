@@ -130,10 +130,10 @@ impl Grants {
                 self.sysctls.insert(name.clone(), value.clone());
             }
             Op::ReadonlyPath { path } => {
-                self.readonly_paths.insert(clean(path));
+                self.readonly_paths.insert(covered(path));
             }
             Op::Mask { path } => {
-                self.masked_paths.insert(clean(path));
+                self.masked_paths.insert(covered(path));
             }
             Op::Keyring => self.keyring = true,
             Op::Label { file, label } => {
@@ -185,6 +185,12 @@ impl Grants {
         let joined = self.namespaces.joined.iter().find(|(joined, _)| *joined == kind);
         joined.map_or(Namespace::Host, |(_, path)| Namespace::Joined(path))
     }
+}
+
+/// A path that is covered, so that it can be compared. What `..` leads to is the image's to say: such a path is like no
+/// other one.
+fn covered(path: &str) -> String {
+    if path.split('/').any(|part| part == "..") { path.to_string() } else { clean(path) }
 }
 
 /// Where a namespace comes from.
