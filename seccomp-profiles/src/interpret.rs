@@ -54,7 +54,7 @@ pub(crate) enum Test {
 }
 
 impl Test {
-    fn holds(self, a: u32, k: u32) -> bool {
+    pub(crate) fn holds(self, a: u32, k: u32) -> bool {
         match self {
             Test::Equal => a == k,
             Test::Greater => a > k,
@@ -86,6 +86,10 @@ impl Program {
             Some(Step::Return(_) | Step::ReturnA) => Ok(Program { steps }),
             Some(Step::Load(_) | Step::And(_) | Step::Jump(_) | Step::Branch(..)) | None => Err(Invalid::End),
         }
+    }
+
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
     }
 
     /// What the program answers to a call, and the places of the instructions on the way.

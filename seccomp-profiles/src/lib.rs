@@ -15,7 +15,7 @@
 //! [`capability`] set), [`profile`] (the specification's words), [`template`] (the engines' format, resolved to a profile),
 //! [`syscalls`] (names and numbers), [`compile`](mod@compile) (one profile, or several layers as one filter), [`bpf`]
 //! (instructions and actions), [`interpret`] (a filter run without a kernel), [`explain`] (which rule is responsible),
-//! [`diff`] and [`lint`] (profiles compared and judged), [`cases`] (tests of a profile), [`disasm`] (a filter as text),
+//! [`diff`] and [`lint`] (profiles compared and judged), [`strictness`] (whether one filter is as strict as another), [`cases`] (tests of a profile), [`disasm`] (a filter as text),
 //! [`tool`] (all of it as a command); and with the feature `libseccomp` the `oracle`: the same profile compiled by
 //! libseccomp. Everything is pure: loading a filter is the runtime's business. docs/seccomp.md has the semantics.
 
@@ -33,6 +33,7 @@ pub mod lint;
 pub mod oracle;
 pub mod overlay;
 pub mod profile;
+pub mod strictness;
 pub mod syscalls;
 pub mod template;
 pub mod tool;

@@ -10,6 +10,7 @@ mod devices;
 pub mod explain;
 pub mod filter;
 pub mod finding;
+pub mod grants;
 mod limits;
 pub mod mount_options;
 mod mounts;
