@@ -67,6 +67,11 @@ fn perform(globals: &Globals, request: Request, log: &Log) -> Result<ExitCode> {
             let fit = commands::doctor::run(doctor.format, colour(), out)?;
             return Ok(if fit { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Request::Check(check) => {
+            let colour = if std::io::stdout().is_terminal() { Colour::On } else { Colour::Off };
+            let passed = commands::check::run(&check, globals, colour, out)?;
+            return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         #[cfg(feature = "man")]
         Request::Completion(shell) => cli::write_completion(shell, out)?,
         #[cfg(feature = "man")]
