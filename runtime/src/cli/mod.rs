@@ -27,9 +27,9 @@ use std::ffi::OsString;
 use argument::Given;
 use grammar::{Fault, Order};
 
+pub use check::{Check, CheckConfig, CheckFormat};
 #[cfg(feature = "man")]
 pub use document::{Shell, write_completion, write_man};
-pub use check::{Check, CheckConfig, CheckFormat};
 pub use exec::Exec;
 pub use globals::{Globals, Rootless, default_root};
 pub use id::ContainerId;
@@ -232,7 +232,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Globals, Reque
     let (given, operands) = match matches(definition, rest, entry.order) {
         Ok(read) => read,
         Err(Fault::Help) => return Err(asked(&globals, command_help(entry))),
-        Err(fault) => return Err(Usage { code: entry.usage_code(), ..wrong(&globals, command_help(entry), fault.to_string()) }),
+        Err(fault) => {
+            return Err(Usage { code: entry.usage_code(), ..wrong(&globals, command_help(entry), fault.to_string()) });
+        }
     };
     if let Some(error) = count.mismatch(entry.name, operands.len()) {
         return Err(Usage { code: entry.usage_code(), ..wrong(&globals, command_help(entry), error) });

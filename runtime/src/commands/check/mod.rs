@@ -9,16 +9,19 @@ mod standard;
 mod tests;
 
 use super::doctor::Colour;
+use super::gate::Gate;
+use crate::bundle::Bundle;
 use crate::cgroup::Layout;
-use crate::cli::{Check, CheckConfig, CheckFormat, Globals};
+use crate::cli::{Check, CheckConfig, CheckFormat};
 use crate::error::{Call as _, Error, Kind, Result};
-use crate::host::{self, HostFacts};
+use crate::host::HostFacts;
+use crate::log::Log;
 use crate::plan::{self, CreateRequest, Facts};
 use crate::policy::catalogue::{self, Severity, Standard};
 use crate::policy::{Enforcement, Level, Rule, Verdict, Why, judge};
 use crate::spec::{self, MAX_BYTES, Place, Spec};
 use serde::Serialize;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{Read as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -105,16 +108,26 @@ struct Report {
     items: Vec<Item>,
 }
 
+/// What is to be checked.
+struct Input {
+    /// What it is called.
+    file: String,
+    bytes: Vec<u8>,
+    /// The bundle that it belongs to, by which the host's policy chooses.
+    bundle: Option<Bundle>,
+}
+
 /// `casemate check`; whether there is nothing to fail a pipeline for.
 ///
 /// # Errors
 /// The configuration cannot be read or is not valid, or the report cannot be written.
-pub fn run(check: &Check, globals: &Globals, colour: Colour, out: &mut dyn Write) -> Result<bool> {
+pub fn run(check: &Check, gate: &Gate, colour: Colour, log: &Log, out: &mut dyn Write) -> Result<bool> {
     let (text, passed) = match check {
         Check::Rules(format) => (show::rules(*format == CheckFormat::Json), true),
         Check::Config(config) => {
-            let (file, bytes) = open(config.path.as_deref())?;
-            let report = examine(&file, &bytes, config, globals, &facts()?)?;
+            let input = open(config.path.as_deref())?;
+            let enforcement = enforcement(config, gate, input.bundle.as_ref(), log)?;
+            let report = examine(&input.file, &input.bytes, config, enforcement, &facts()?)?;
             let text = match config.format {
                 CheckFormat::Text => show::text(&report, colour),
                 CheckFormat::Json => format!("{:#}\n", serde_json::json!(report)),
@@ -127,27 +140,30 @@ pub fn run(check: &Check, globals: &Globals, colour: Colour, out: &mut dyn Write
     Ok(passed)
 }
 
-/// The file's name for the report, and its bytes.
-fn open(path: Option<&Path>) -> Result<(String, Vec<u8>)> {
+/// Reads a bundle, its config.json, another file, or standard input.
+fn open(path: Option<&Path>) -> Result<Input> {
     let path = path.unwrap_or(Path::new("."));
     if path == Path::new("-") {
         let mut bytes = Vec::new();
         std::io::stdin().take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).call("read", "stdin")?;
-        return Ok(("stdin".to_owned(), bytes));
+        return Ok(Input { file: "stdin".to_owned(), bytes, bundle: None });
+    }
+    let is_config = path.file_name().is_some_and(|name| name == "config.json");
+    let directory = match path.parent().filter(|_| is_config && !path.is_dir()) {
+        Some(parent) if parent.as_os_str().is_empty() => Some(Path::new(".")),
+        Some(parent) => Some(parent),
+        None => path.is_dir().then_some(path),
+    };
+    if let Some(directory) = directory {
+        let bundle = Bundle::open(Some(directory))?;
+        let file = directory.strip_prefix(".").unwrap_or(directory).join("config.json").display().to_string();
+        return Ok(Input { file, bytes: bundle.config.clone(), bundle: Some(bundle) });
     }
     // O_NONBLOCK: a FIFO must not hang us; `read_regular` refuses it.
-    let open = |path: &Path| -> Result<File> {
-        let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-        OpenOptions::new().read(true).custom_flags(flags).open(path).call("open", path.display())
-    };
-    let mut path = path.to_path_buf();
-    let mut file = open(&path)?;
-    if file.metadata().call("fstat", path.display())?.is_dir() {
-        path = path.strip_prefix(".").unwrap_or(&path).join("config.json");
-        file = open(&path)?;
-    }
-    let bytes = spec::read_regular(file, &path)?;
-    Ok((path.display().to_string(), bytes))
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).call("open", path.display())?;
+    let bytes = spec::read_regular(file, path)?;
+    Ok(Input { file: path.display().to_string(), bytes, bundle: None })
 }
 
 /// This host for a caller who may do everything: the question is about the configuration.
@@ -159,12 +175,11 @@ fn facts() -> Result<Facts> {
 }
 
 /// The whole judgement.
-fn examine(file: &str, bytes: &[u8], config: &CheckConfig, globals: &Globals, facts: &Facts) -> Result<Report> {
+fn examine(file: &str, bytes: &[u8], config: &CheckConfig, enforcement: Enforcement, facts: &Facts) -> Result<Report> {
     let spec = Spec::parse(bytes).map_err(|error| Error::from(error).context(file))?;
     // What was parsed is UTF-8.
     let text = String::from_utf8_lossy(bytes);
     let unsupported = invalid_or_unsupported(&spec, facts).map_err(|error| error.context(file))?;
-    let enforcement = enforcement(config, globals);
     let verdict = judge::create(&spec, &enforcement, facts);
     let mut findings = of_verdict(&verdict);
     let mut items = Vec::new();
@@ -191,17 +206,18 @@ fn examine(file: &str, bytes: &[u8], config: &CheckConfig, globals: &Globals, fa
     })
 }
 
-/// The level of this command, or the one that `create` would take from the same options; what a policy file says is a
-/// matter of the host that has it.
-fn enforcement(config: &CheckConfig, globals: &Globals) -> Enforcement {
+/// A level that was given here, with nothing changed; otherwise what `create` would go by.
+fn enforcement(config: &CheckConfig, gate: &Gate, bundle: Option<&Bundle>, log: &Log) -> Result<Enforcement> {
     if let Some(level) = config.level {
-        return Enforcement::new(level, "--level");
+        return Ok(Enforcement::new(level, "--level"));
     }
-    match globals.level.max(globals.called_as) {
-        Some(level) if Some(level) == globals.level => Enforcement::new(level, "--level"),
-        Some(level) => Enforcement::new(level, format!("the name casemate-{level}")),
-        None => Enforcement::new(Level::DEFAULT, "built-in default"),
-    }
+    let Some(bundle) = bundle else {
+        // Policy goes by the bundle, and there is none: the level alone.
+        return Ok(gate.tighten(Some(&Enforcement::new(Level::DEFAULT, "built-in default"))));
+    };
+    let (enforcement, warnings) = gate.choose(bundle)?;
+    warnings.iter().for_each(|warning| log.warn(warning));
+    Ok(enforcement)
 }
 
 /// A configuration that breaks the runtime-spec is no ground to judge on. What is only not supported, here or by this

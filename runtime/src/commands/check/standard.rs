@@ -1,7 +1,8 @@
 //! A configuration against the items of a standard, as written and after what casemate changes.
 
 use super::items::{ITEMS, Look, Question, Seen};
-use super::{Finding, Grade, Item, Outcome, changed, of_rule};
+use super::{Finding, Grade, Item, Outcome, of_rule};
+use crate::cgroup::{Hierarchy, Layout, Version};
 use crate::plan::Facts;
 use crate::policy::catalogue::Standard;
 use crate::policy::{Enforcement, Level, Mode, Rule, Said, Verdict, judge};
@@ -32,8 +33,7 @@ fn item(question: &Question, spec: &Spec, after: Option<(&Enforcement, &Verdict)
             _ => graded(Grade::NotAssessable, "an exec brings a configuration of its own".to_owned(), Vec::new()),
         };
     }
-    let mut findings: Vec<Finding> =
-        question.rules.iter().flat_map(|rule| broken(*rule, spec, facts, after)).collect();
+    let mut findings: Vec<Finding> = question.rules.iter().flat_map(|rule| broken(*rule, spec, facts, after)).collect();
     let mut unseen = question.unseen;
     for look in question.looks {
         match look(spec, facts) {
@@ -56,11 +56,18 @@ fn item(question: &Question, spec: &Spec, after: Option<(&Enforcement, &Verdict)
     graded(Grade::NotAssessable, unseen.to_owned(), Vec::new())
 }
 
-/// What one rule alone would refuse or change.
+/// What one rule alone would refuse or change, on a host that has every controller.
 fn alone(rule: Rule, spec: &Spec, facts: &Facts) -> Verdict {
+    let everything = Hierarchy {
+        version: Version::V2,
+        controllers: ["cpu", "memory", "pids"].map(str::to_owned).to_vec(),
+        mount_point: "/sys/fs/cgroup".to_owned(),
+        own: "/".to_owned(),
+    };
+    let facts = Facts { cgroups: Layout { hierarchies: vec![everything] }, ..facts.clone() };
     let mut enforcement = Enforcement::new(Level::Privileged, "standard");
     enforcement.modes.insert(rule, Said { value: Mode::Enforce, origin: "standard".to_owned() });
-    judge::create(spec, &enforcement, facts)
+    judge::create(spec, &enforcement, &facts)
 }
 
 /// Where the configuration is not what a rule wants, and whether casemate changes that.
@@ -70,22 +77,23 @@ fn broken(rule: Rule, spec: &Spec, facts: &Facts, after: Option<(&Enforcement, &
         return Vec::new();
     }
     let mends = after.is_some_and(|(_, after)| {
-        // A protection without a word in config.json is in the changes only; and another rule may have done it.
-        let now = || alone(rule, &after.spec, facts);
-        after.changes.iter().any(|change| change.rule == rule) || {
-            let now = now();
-            now.changes.is_empty() && now.refusals.is_empty()
-        }
+        // A protection that config.json has no word for is among the changes only; and another rule may have done it.
+        let now = alone(rule, &after.spec, facts);
+        after.changes.iter().any(|change| change.rule == rule) || now.changes.is_empty() && now.refusals.is_empty()
     });
     let outcome = if mends { Outcome::Mended } else { Outcome::Violated };
     let refused = verdict.refusals.iter().map(|refusal| (&refusal.pointer, refusal.cause.clone()));
-    let lacking = verdict.changes.iter().map(|change| {
-        (&change.pointer, format!("not as {rule} wants it, which {}", changed(&change.before, &change.after)))
-    });
-    refused
-        .chain(lacking)
-        .map(|(pointer, message)| of_rule(rule, outcome, pointer, message, String::new()))
-        .collect()
+    let lacking = verdict.changes.iter().map(|change| (&change.pointer, would(&change.before, &change.after)));
+    refused.chain(lacking).map(|(pointer, message)| of_rule(rule, outcome, pointer, message, String::new())).collect()
+}
+
+/// What a rule would change, as what is not as it should be.
+fn would(before: &str, after: &str) -> String {
+    match (before, after) {
+        ("", after) => format!("lacks {after}"),
+        (before, "") => format!("has {before}"),
+        (before, after) => format!("has {before} where {after} is wanted"),
+    }
 }
 
 fn mended_by_look(look: Look, after: Option<(&Enforcement, &Verdict)>, facts: &Facts) -> Outcome {

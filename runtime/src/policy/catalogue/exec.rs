@@ -5,7 +5,7 @@ use super::{Page, Severity, Standard::*};
 pub(super) static EXEC_BEYOND_INIT: Page = Page {
     title: "no exec beyond what init was asked for",
     severity: Severity::High,
-    does: "refuses an exec with capabilities that the container's own configuration does not have",
+    does: "refuses an exec with capabilities, a label or a profile that the container's own configuration does not have",
     attack: "`exec --privileged` and `exec --cap` make a root with all capabilities inside a container whose \
              programs are not trusted; they can use what it leaves (CVE-2022-29162, CVE-2025-27612)",
     breaks: "`docker exec --privileged`, debugging with capabilities in a running container",

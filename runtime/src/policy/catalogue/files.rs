@@ -17,13 +17,14 @@ pub(super) static BIND_ATTRIBUTES: Page = Page {
 pub(super) static SENSITIVE_BINDS: Page = Page {
     title: "no sensitive paths of the host",
     severity: Severity::Critical,
-    does: "refuses binds of /, /etc, /root, /proc, /sys, /dev, /boot, /lib/modules, of sockets of engines and kubelet, \
-           and of the directories in which they keep their state",
+    does: "refuses binds of /, /etc, /root, /proc, /sys, /dev, /boot, /lib/modules, of the directories in which engines and \
+           the kubelet keep their state, of sockets that control the host, and writable ones of its programs, \
+           configuration and logs",
     attack: "an engine's socket starts a privileged container, /etc and /root take keys and users, /proc and /sys lead \
              to core_pattern and modules: each is root on the host",
     breaks: "`-v /var/run/docker.sock:...`, `-v /:/host`: CI agents, dashboards, log and metrics collectors",
     fix: "drop the bind (`-v`, `hostPath`), or bind a narrower path",
-    allow: "allow the one path in the policy: `binds.allow = [\"/etc/ssl/certs\"]`",
+    allow: "allow the one path in the policy: `allow = [\"/srv/config\"]` under [binds]",
     standards: &[
         (CisDocker, "5.6"),
         (CisDocker, "5.32"),
@@ -91,11 +92,12 @@ pub(super) static RAW_DEVICES: Page = Page {
 };
 
 pub(super) static DEVICE_RULES: Page = Page {
-    title: "only device rules that a node needs",
+    title: "no making of device nodes of a whole class",
     severity: Severity::Medium,
-    does: "takes away device rules for which the container has no node; making nodes of any kind (m) stays where it was",
-    attack: "a rule without a node waits for somebody who can make one",
-    breaks: "programs that make their device nodes themselves",
+    does: "takes the permission to make nodes (m) from device rules for a whole class, which engines write for everybody",
+    attack: "a node of the host's disk, made in the container, is used by whoever finds it: the host's users through the \
+             container's directory, another container through a volume",
+    breaks: "mknod in the container: builders of images with device nodes, cdrom and disk tools",
     fix: "drop the rule, or pass the device itself",
     allow: "pass the device itself: `--device`",
     standards: &[(CisDocker, "5.18"), (Nist, "4.4.3")],

@@ -24,8 +24,8 @@ pub(super) static SECCOMP_OVERLAY: Page = Page {
     breaks: "io_uring databases, sandboxes inside the container (browsers, builders), VSOCK, debuggers that use \
              process_vm_writev",
     fix: "nothing to change in the configuration",
-    allow: "let one group through by its token in the policy: `seccomp.allow = [\"io-uring\"]`; `docs/seccomp.md` has the \
-            tokens",
+    allow: "let one group through by its token in the policy: `allow = [\"io-uring\"]` under [seccomp]; docs/seccomp.md has \
+            the tokens",
     standards: &[(CisDocker, "5.22"), (Nist, "4.4.3")],
 };
 
@@ -45,7 +45,8 @@ pub(super) static SECCOMP_RESTRICTED: Page = Page {
 pub(super) static USER_NAMESPACES: Page = Page {
     title: "no new user namespaces inside",
     severity: Severity::Medium,
-    does: "denies clone and unshare with CLONE_NEWUSER, even where a token of the overlay lets nested containers through",
+    does: "takes the token `nested` from those that a policy lets through: clone with CLONE_NEWUSER, unshare, setns and mount \
+           stay denied",
     attack: "a user namespace gives its maker all capabilities over code that otherwise only root reaches: filesystems \
              (CVE-2022-0185), nf_tables (CVE-2023-32233, CVE-2024-1086)",
     breaks: "rootless builders and browsers' sandboxes inside the container",
