@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(place("/a~1b/0"), (2, 11, 2, 12));
         assert_eq!(place("/a~1b/1/\u{fc}"), (2, 20, 2, 25));
         assert_eq!(place("/a~1b/2"), (2, 29, 2, 33));
-        assert_eq!(place("/de"), (3, 13, 4, 4));
+        assert_eq!(place("/de"), (3, 15, 4, 4));
         assert_eq!(place("/e"), (4, 9, 4, 10));
         assert_eq!(place(""), (1, 1, 5, 2));
     }
