@@ -68,7 +68,7 @@ fn perform(globals: &Globals, request: Request, log: &Log) -> Result<ExitCode> {
             return Ok(if fit { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Request::Check(check) => {
-            let passed = commands::check::run(&check, gate, colour(), log, out)?;
+            let passed = commands::check::run(&check, globals, colour(), log, out)?;
             return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         #[cfg(feature = "man")]

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use crate::policy::Level;
+use crate::policy::catalogue::Standard;
 use crate::spec::{BlockIo, Cpu, Memory, Pids, Resources};
 
 fn parsed(line: &str) -> Result<(Globals, Request), Usage> {
@@ -393,7 +395,7 @@ fn check_has_a_command_line_of_its_own_and_2_for_a_wrong_one() {
     for wrong in
         ["check a b", "check --nope", "check --level x", "check --standard x", "check --as-written", "check -f xml"]
     {
-        let usage = parse(wrong).unwrap_err();
+        let usage = usage(wrong);
         assert_eq!((usage.code, usage.error.is_some()), (2, true), "{wrong}");
     }
 }

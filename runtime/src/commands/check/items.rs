@@ -283,7 +283,7 @@ mod tests {
     fn every_item_can_be_judged_or_says_why_not() {
         for question in ITEMS {
             let looked = !question.rules.is_empty() || !question.looks.is_empty() || question.at_exec.is_some();
-            assert!(looked != !question.unseen.is_empty(), "{}/{}", question.standard, question.id);
+            assert_eq!(looked, question.unseen.is_empty(), "{}/{}", question.standard, question.id);
         }
         let of = |standard| ITEMS.iter().filter(|question| question.standard == standard).count();
         assert_eq!(of(CisDocker), 32);

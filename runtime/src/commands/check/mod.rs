@@ -12,7 +12,7 @@ use super::doctor::Colour;
 use super::gate::Gate;
 use crate::bundle::Bundle;
 use crate::cgroup::Layout;
-use crate::cli::{Check, CheckConfig, CheckFormat};
+use crate::cli::{Check, CheckConfig, CheckFormat, Globals};
 use crate::error::{Call as _, Error, Kind, Result};
 use crate::host::HostFacts;
 use crate::log::Log;
@@ -121,12 +121,12 @@ struct Input {
 ///
 /// # Errors
 /// The configuration cannot be read or is not valid, or the report cannot be written.
-pub fn run(check: &Check, gate: &Gate, colour: Colour, log: &Log, out: &mut dyn Write) -> Result<bool> {
+pub fn run(check: &Check, globals: &Globals, colour: Colour, log: &Log, out: &mut dyn Write) -> Result<bool> {
     let (text, passed) = match check {
         Check::Rules(format) => (show::rules(*format == CheckFormat::Json), true),
         Check::Config(config) => {
             let input = open(config.path.as_deref())?;
-            let enforcement = enforcement(config, gate, input.bundle.as_ref(), log)?;
+            let enforcement = enforcement(config, globals, input.bundle.as_ref(), log)?;
             let report = examine(&input.file, &input.bytes, config, enforcement, &facts()?)?;
             let text = match config.format {
                 CheckFormat::Text => show::text(&report, colour),
@@ -207,17 +207,21 @@ fn examine(file: &str, bytes: &[u8], config: &CheckConfig, enforcement: Enforcem
 }
 
 /// A level that was given here, with nothing changed; otherwise what `create` would go by.
-fn enforcement(config: &CheckConfig, gate: &Gate, bundle: Option<&Bundle>, log: &Log) -> Result<Enforcement> {
+fn enforcement(config: &CheckConfig, globals: &Globals, bundle: Option<&Bundle>, log: &Log) -> Result<Enforcement> {
     if let Some(level) = config.level {
         return Ok(Enforcement::new(level, "--level"));
     }
-    let Some(bundle) = bundle else {
-        // Policy goes by the bundle, and there is none: the level alone.
-        return Ok(gate.tighten(Some(&Enforcement::new(Level::DEFAULT, "built-in default"))));
-    };
-    let (enforcement, warnings) = gate.choose(bundle)?;
-    warnings.iter().for_each(|warning| log.warn(warning));
-    Ok(enforcement)
+    if let Some(bundle) = bundle {
+        let (enforcement, warnings) = Gate::of(globals).choose(bundle)?;
+        warnings.iter().for_each(|warning| log.warn(warning));
+        return Ok(enforcement);
+    }
+    // A policy goes by the bundle, and there is none: the level alone.
+    Ok(match globals.level.max(globals.called_as) {
+        Some(level) if globals.level == Some(level) => Enforcement::new(level, "--level"),
+        Some(level) => Enforcement::new(level, format!("the name casemate-{level}")),
+        None => Enforcement::new(Level::DEFAULT, "built-in default"),
+    })
 }
 
 /// A configuration that breaks the runtime-spec is no ground to judge on. What is only not supported, here or by this

@@ -16,9 +16,13 @@ pub(super) fn items(
     after: Option<(&Enforcement, &Verdict)>,
     facts: &Facts,
 ) -> Vec<Item> {
-    // Restricted has everything of Baseline.
-    let holds = |of: Standard| of == standard || standard == Standard::PssRestricted && of == Standard::PssBaseline;
-    let questions = ITEMS.iter().filter(|question| holds(question.standard));
+    // Restricted has everything of Baseline, but for the controls that it has in a stricter form.
+    let own = |id: &str| ITEMS.iter().any(|question| question.standard == standard && question.id == id);
+    let holds = |question: &&Question| {
+        let inherits = standard == Standard::PssRestricted && question.standard == Standard::PssBaseline;
+        question.standard == standard || inherits && !own(question.id)
+    };
+    let questions = ITEMS.iter().filter(holds);
     questions.map(|question| item(question, spec, after, facts)).collect()
 }
 
