@@ -8,11 +8,15 @@ use super::{Finding, Outcome, Report};
 use crate::policy::Rule;
 use crate::policy::catalogue::{Severity, page};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The whole log.
 pub(super) fn log(report: &Report) -> Value {
-    let findings: Vec<&Finding> = report.items.iter().flat_map(|item| &item.findings).chain(&report.findings).collect();
+    // Refusals first: a rule may stand for several items, and one result for a place is enough.
+    let mut seen = BTreeSet::new();
+    let all = report.findings.iter().chain(report.items.iter().flat_map(|item| &item.findings));
+    let findings: Vec<&Finding> =
+        all.filter(|finding| seen.insert((&finding.id, &finding.pointer, &finding.message))).collect();
     let mut rules: Vec<Value> = Rule::ALL.iter().map(|rule| of_rule(*rule)).collect();
     let mut indices: BTreeMap<&str, usize> =
         Rule::ALL.iter().enumerate().map(|(index, rule)| (rule.id(), index)).collect();

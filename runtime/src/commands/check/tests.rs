@@ -290,8 +290,9 @@ fn sarif_has_what_readers_of_the_schema_ask_for() {
             }
         }
         let results = run["results"].as_array().unwrap();
-        let failed = report.items.iter().flat_map(|item| &item.findings).count() + report.findings.len();
-        assert!(failed > 5 && results.len() == failed);
+        let prints: std::collections::BTreeSet<&str> =
+            results.iter().map(|result| result["partialFingerprints"]["pointer/v1"].as_str().unwrap()).collect();
+        assert!(results.len() > 5 && prints.len() == results.len(), "one result for each problem");
         for result in results {
             let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
             assert_eq!(rules[index]["id"], result["ruleId"]);

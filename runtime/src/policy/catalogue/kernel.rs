@@ -6,7 +6,7 @@ pub(super) static SECCOMP_PROFILE: Page = Page {
     title: "a seccomp profile",
     severity: Severity::High,
     does: "gives the profile `default` (or the policy's) to a container that brings none",
-    attack: "some 150 system calls that programs in containers do not need, and the bugs behind them: keyrings \
+    attack: "more than 70 system calls that programs in containers do not need, and the bugs behind them: keyrings \
              (CVE-2016-0728), new namespaces (CVE-2022-0185), AF_ALG (CVE-2026-31431)",
     breaks: "`seccomp=unconfined`, `seccompProfile: Unconfined`; programs that trace, mount or load",
     fix: "drop `seccomp=unconfined` (`seccompProfile.type: RuntimeDefault`)",
