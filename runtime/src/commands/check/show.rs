@@ -52,7 +52,12 @@ pub(super) fn text(report: &Report, colour: Colour) -> String {
         show_item(&mut page, report, item, id, title);
     }
     let id = report.findings.iter().map(|finding| finding.id.len()).max().unwrap_or(0);
-    for group in groups(&report.findings) {
+    // With a standard, the items have said most of it.
+    let said = |rule: &str| {
+        let violated = report.items.iter().filter(|item| item.grade == Grade::Violated);
+        violated.flat_map(|item| &item.findings).any(|finding| finding.id == rule)
+    };
+    for group in groups(&report.findings).filter(|group| group.first().is_some_and(|first| !said(&first.id))) {
         show_group(&mut page, report, group, id);
     }
     if let Some(unsupported) = &report.unsupported {
