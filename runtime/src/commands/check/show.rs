@@ -137,7 +137,11 @@ fn sum(report: &Report) -> String {
     let refused = findings(Outcome::Refused);
     if report.standard.is_none() {
         let (changed, noted) = (findings(Outcome::Changed), findings(Outcome::Noted));
-        let would = if refused == 0 { "would start" } else { "would be refused" };
+        let would = match &report.unsupported {
+            _ if refused > 0 => "would be refused",
+            None => "would start",
+            Some(_) => "would start where that is supported",
+        };
         return format!("{refused} refused, {changed} changed, {noted} noted: the container {would}");
     }
     let items = |grade| report.items.iter().filter(|item| item.grade == grade).count();
