@@ -67,6 +67,10 @@ fn perform(globals: &Globals, request: Request, log: &Log) -> Result<ExitCode> {
             let fit = commands::doctor::run(doctor.format, colour(), out)?;
             return Ok(if fit { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Request::Check(check) => {
+            let passed = commands::check::run(&check, globals, colour(), log, out)?;
+            return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         #[cfg(feature = "man")]
         Request::Completion(shell) => cli::write_completion(shell, out)?,
         #[cfg(feature = "man")]

@@ -3,6 +3,7 @@
 mod bad_input;
 mod cgroups;
 mod cgroups_v2;
+mod check;
 mod commands;
 mod covers;
 mod crash;
@@ -78,6 +79,7 @@ pub fn all() -> Vec<Case> {
         filters::all,
         faults::all,
         policy::all,
+        check::all,
         policy_file::all,
     ]
     .iter()

@@ -7,6 +7,7 @@
 //! working directory, when `--root` is relative.
 
 mod argument;
+mod check;
 #[cfg(feature = "man")]
 mod document;
 mod duration;
@@ -26,6 +27,7 @@ use std::ffi::OsString;
 use argument::Given;
 use grammar::{Fault, Order};
 
+pub use check::{Check, CheckConfig, CheckFormat};
 #[cfg(feature = "man")]
 pub use document::{Shell, write_completion, write_man};
 pub use exec::Exec;
@@ -76,6 +78,8 @@ pub enum Request {
     Features,
     /// Print what a bundle would be run with.
     Explain(Explain),
+    /// Check a configuration.
+    Check(Check),
     /// Print what the host can do.
     Doctor(Doctor),
     /// Print a completion script.
@@ -88,10 +92,11 @@ pub enum Request {
 
 impl Request {
     /// The exit status when the request fails: 255 for `exec`, whose 1 to 254 may be the
-    /// process's own, and 1 for all others.
+    /// process's own, 2 for `check`, whose 1 is an answer, and 1 for all others.
     pub fn failure_code(&self) -> u8 {
         match self {
             Request::Exec(_) => 255,
+            Request::Check(_) => 2,
             _ => 1,
         }
     }
@@ -116,6 +121,13 @@ struct Entry {
     order: Order,
     define: fn() -> clap::Command,
     read: fn(&Given) -> Result<Request, String>,
+}
+
+impl Entry {
+    /// The exit status of a command line that is wrong; a 1 of `check` is an answer.
+    fn usage_code(&self) -> u8 {
+        if self.name == "check" { 2 } else { 1 }
+    }
 }
 
 const fn entry(
@@ -144,6 +156,7 @@ const COMMANDS: &[Entry] = &[
     entry("spec", Order::Any, inspect::spec, inspect::read_spec),
     entry("features", Order::Any, inspect::features, inspect::read_features),
     entry("explain", Order::Any, inspect::explain, inspect::read_explain),
+    entry("check", Order::Any, check::check, check::read),
     entry("doctor", Order::Any, inspect::doctor, inspect::read_doctor),
     #[cfg(feature = "man")]
     entry("completion", Order::Any, document::completion, document::read_completion),
@@ -219,13 +232,15 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Globals, Reque
     let (given, operands) = match matches(definition, rest, entry.order) {
         Ok(read) => read,
         Err(Fault::Help) => return Err(asked(&globals, command_help(entry))),
-        Err(fault) => return Err(wrong(&globals, command_help(entry), fault.to_string())),
+        Err(fault) => {
+            return Err(Usage { code: entry.usage_code(), ..wrong(&globals, command_help(entry), fault.to_string()) });
+        }
     };
     if let Some(error) = count.mismatch(entry.name, operands.len()) {
-        return Err(wrong(&globals, command_help(entry), error));
+        return Err(Usage { code: entry.usage_code(), ..wrong(&globals, command_help(entry), error) });
     }
     // `exec` answers for a process whose exit codes are 1 to 254.
-    let code = if entry.name == "exec" { 255 } else { 1 };
+    let code = if entry.name == "exec" { 255 } else { entry.usage_code() };
     let request = (entry.read)(&given).map_err(|error| Usage { code, ..wrong(&globals, String::new(), error) })?;
     Ok((globals, request))
 }

@@ -9,6 +9,7 @@
 //! | `delete` `pause` `resume` `update` | the container's | not a hook of the same container: it would wait for itself |
 
 pub mod caller;
+pub mod check;
 pub mod create;
 pub mod delete;
 pub mod doctor;

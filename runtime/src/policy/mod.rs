@@ -12,6 +12,7 @@
 //! This room is pure. `policy_file` reads what the administrator wrote, `commands` brings both together.
 
 mod capabilities;
+pub mod catalogue;
 pub mod choose;
 pub mod date;
 mod devices;

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 pub use error::SpecError;
 pub use file::{MAX_BYTES, MAX_DEPTH, load, parse, read, read_regular};
 pub use linux::{Device, IdMapping, IntelRdt, Linux, MemoryPolicy, Namespace, NetDevice, Personality, TimeOffset};
+pub use place::{Place, find};
 pub use process::{Capabilities, ConsoleSize, CpuAffinity, IoPriority, PosixRlimit, Process, Scheduler, User};
 pub use resources::{
     BlockIo, Cpu, DeviceCgroup, HugepageLimit, InterfacePriority, Memory, Network, Pids, Rdma, Resources,

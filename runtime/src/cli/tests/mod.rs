@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use crate::policy::Level;
+use crate::policy::catalogue::Standard;
 use crate::spec::{BlockIo, Cpu, Memory, Pids, Resources};
 
 fn parsed(line: &str) -> Result<(Globals, Request), Usage> {
@@ -365,5 +367,35 @@ proptest! {
         if let Err(usage) = parse(args) {
             prop_assert!(!usage.error.unwrap_or_default().contains("error:"));
         }
+    }
+}
+
+#[test]
+fn check_has_a_command_line_of_its_own_and_2_for_a_wrong_one() {
+    let config = |path: Option<&str>| CheckConfig {
+        path: path.map(PathBuf::from),
+        level: None,
+        standard: None,
+        as_written: false,
+        format: CheckFormat::Text,
+    };
+    assert_eq!(request("check"), Request::Check(Check::Config(config(None))));
+    assert_eq!(request("check -"), Request::Check(Check::Config(config(Some("-")))));
+    let all = "check b --level restricted --standard nist-800-190 --as-written -f sarif";
+    let wanted = CheckConfig {
+        level: Some(Level::Restricted),
+        standard: Some(Standard::Nist),
+        as_written: true,
+        format: CheckFormat::Sarif,
+        ..config(Some("b"))
+    };
+    assert_eq!(request(all), Request::Check(Check::Config(wanted)));
+    assert_eq!(request("check --rules"), Request::Check(Check::Rules(CheckFormat::Text)));
+    assert_eq!(request("check").failure_code(), 2);
+    for wrong in
+        ["check a b", "check --nope", "check --level x", "check --standard x", "check --as-written", "check -f xml"]
+    {
+        let usage = usage(wrong);
+        assert_eq!((usage.code, usage.error.is_some()), (2, true), "{wrong}");
     }
 }
