@@ -61,17 +61,23 @@ fn perform(globals: &Globals, request: Request, log: &Log) -> Result<ExitCode> {
             commands::spec::run(spec.bundle.as_deref().unwrap_or(Path::new(".")), spec.rootless)?;
         }
         Request::Features => commands::features::run(out)?,
-        Request::Doctor(doctor) => {
-            let colour = if std::io::stdout().is_terminal() { Colour::On } else { Colour::Off };
-            let fit = commands::doctor::run(doctor.format, colour, out)?;
-            return Ok(if fit { ExitCode::SUCCESS } else { ExitCode::FAILURE });
-        }
+        Request::Doctor(doctor) => return Ok(answer(commands::doctor::run(doctor.format, colour(), out)?)),
+        Request::Inspect(inspect) => return Ok(answer(commands::inspect::run(&root?, &inspect, colour(), out)?)),
         #[cfg(feature = "man")]
         Request::Completion(shell) => cli::write_completion(shell, out)?,
         #[cfg(feature = "man")]
         Request::Man(dir) => cli::write_man(dir.as_deref(), out)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The exit code of a command that judges.
+fn answer(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn colour() -> Colour {
+    if std::io::stdout().is_terminal() { Colour::On } else { Colour::Off }
 }
 
 fn print(text: &str) -> Result<()> {

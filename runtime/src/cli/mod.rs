@@ -7,6 +7,7 @@
 //! working directory, when `--root` is relative.
 
 mod argument;
+mod confinement;
 #[cfg(feature = "man")]
 mod document;
 mod duration;
@@ -26,6 +27,7 @@ use std::ffi::OsString;
 use argument::Given;
 use grammar::{Fault, Order};
 
+pub use confinement::Inspect;
 #[cfg(feature = "man")]
 pub use document::{Shell, write_completion, write_man};
 pub use exec::Exec;
@@ -76,6 +78,8 @@ pub enum Request {
     Features,
     /// Print what a bundle would be run with.
     Explain(Explain),
+    /// Print how containers are confined.
+    Inspect(Inspect),
     /// Print what the host can do.
     Doctor(Doctor),
     /// Print a completion script.
@@ -144,6 +148,7 @@ const COMMANDS: &[Entry] = &[
     entry("spec", Order::Any, inspect::spec, inspect::read_spec),
     entry("features", Order::Any, inspect::features, inspect::read_features),
     entry("explain", Order::Any, inspect::explain, inspect::read_explain),
+    entry("inspect", Order::Any, confinement::inspect, confinement::read_inspect),
     entry("doctor", Order::Any, inspect::doctor, inspect::read_doctor),
     #[cfg(feature = "man")]
     entry("completion", Order::Any, document::completion, document::read_completion),
