@@ -83,7 +83,9 @@ impl Tracee {
                 instructions.truncate(count);
                 Ok(Some(instructions))
             }
+            // Of a process that is under none the kernel says EINVAL.
             Err(Errno::NOENT) => Ok(None),
+            Err(Errno::INVAL) if index == 0 => Ok(None),
             Err(errno) => Err(errno),
         }
     }

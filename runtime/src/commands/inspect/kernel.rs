@@ -73,6 +73,8 @@ pub struct Seccomp {
     pub filters: Option<usize>,
     /// Instructions of each, the oldest first.
     pub instructions: Vec<usize>,
+    /// Init waits for `start`: the filters of the plan come right before its `execve`.
+    pub pending: bool,
     /// Why they were not read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
@@ -137,7 +139,7 @@ fn read_all(container: &Container, process: &Process, paths: &[String], stopping
     };
     let status = file("status")?;
     let status = Status(&status).fields().ok_or_else(|| form(pid, "status"))?;
-    let capabilities = status.capabilities;
+    let (capabilities, is_waiting) = (status.capabilities, container.entry.is_waiting()?);
     let mountinfo = file("mountinfo")?;
     let mounts = Mounts::parse(&mountinfo).filter(|_| mountinfo.len() < 1 << 20);
     let mounts = mounts.ok_or_else(|| form(pid, "mountinfo"))?;
@@ -160,7 +162,7 @@ fn read_all(container: &Container, process: &Process, paths: &[String], stopping
         pid,
         capabilities,
         no_new_privileges: status.no_new_privileges,
-        seccomp: seccomp(process, &status, stopping),
+        seccomp: seccomp(process, &status, is_waiting, stopping),
         label: label("current")?,
         apparmor: label("apparmor/current")?,
         namespaces: namespaces(&procfs, pid)?,
@@ -226,8 +228,12 @@ impl Status<'_> {
     }
 }
 
-fn seccomp(process: &Process, status: &Fields, stopping: Stopping) -> Seccomp {
+fn seccomp(process: &Process, status: &Fields, is_waiting: bool, stopping: Stopping) -> Seccomp {
     let mut seccomp = Seccomp { mode: status.seccomp, filters: status.filters, ..Seccomp::default() };
+    if status.seccomp == 0 && is_waiting {
+        seccomp.pending = true;
+        return seccomp;
+    }
     let read = match (status.seccomp, stopping) {
         (0, _) => Ok(Vec::new()),
         (2, Stopping::Allowed) => filters::read(process),

@@ -123,7 +123,7 @@ pub fn compare(planned: &Planned, kernel: &Kernel, status: Status) -> Difference
 }
 
 /// CAP_SYS_ADMIN, which a waiting init keeps until `execve` where a filter without no_new_privs is to be loaded.
-const SYS_ADMIN: u64 = 1 << 21;
+pub const SYS_ADMIN: u64 = 1 << 21;
 /// CAP_SETUID.
 const SETUID: u64 = 1 << 7;
 

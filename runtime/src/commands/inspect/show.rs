@@ -1,5 +1,6 @@
 //! The report as text: what is wrong first, then what holds, then the grades.
 
+use super::grade::Outcome;
 use super::kernel::{Kernel, named};
 use super::mounts::Cover;
 use super::{Line, Report};
@@ -67,6 +68,18 @@ pub fn page(report: &Report, colour: Colour) -> String {
         let code = if grade.failed().is_empty() { GREEN } else { RED };
         page.lines(grade.standard, Some(code), &[grade.line()]);
     }
+    let mut reasons: Vec<String> = Vec::new();
+    for control in report.grades.iter().flat_map(|grade| &grade.controls) {
+        let reason = match &control.outcome {
+            Outcome::Fail(because) => format!("{}: {because}", control.title),
+            Outcome::Unknown(because) => format!("{}: not known, {because}", control.title),
+            Outcome::Pass => continue,
+        };
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    page.lines("because", None, &reasons);
     page.text
 }
 
@@ -102,9 +115,11 @@ fn privileges(page: &mut Page, kernel: &Kernel) {
     };
     let groups: Vec<String> = kernel.groups.iter().map(u32::to_string).collect();
     page.line("user", format!("uid {}, gid {}, groups {}", ids(&kernel.uids), ids(&kernel.gids), or_none(&groups)));
+    let mut above = None;
     let sets = named(&kernel.capabilities).map(|(name, set)| {
         let names: Vec<String> = capability_names(set).iter().map(|name| name.replace("CAP_", "")).collect();
-        format!("{name:12} {}", if names.len() > 36 { format!("all {}", names.len()) } else { or_none(&names) })
+        let same = above.replace(set) == Some(set) && set != 0;
+        format!("{name:12} {}", if same { "the same".to_owned() } else { or_none(&names) })
     });
     page.lines("capabilities", None, &sets);
     page.line("no_new_privs", if kernel.no_new_privileges { "on" } else { "off" });
@@ -132,6 +147,9 @@ fn seccomp(page: &mut Page, kernel: &Kernel) {
     let seccomp = &kernel.seccomp;
     let instructions: Vec<String> = seccomp.instructions.iter().map(usize::to_string).collect();
     let mode = match (seccomp.mode, seccomp.filters) {
+        _ if seccomp.pending => {
+            "none yet: init waits for start and loads the plan's right before its execve".to_owned()
+        }
         (0, _) => "no filter: every call reaches the kernel".to_owned(),
         (1, _) => "strict: read, write and exit only".to_owned(),
         (_, count) => {
@@ -162,7 +180,7 @@ fn seccomp(page: &mut Page, kernel: &Kernel) {
             Some(format!("{:width$}  takes {}, which it cannot have", verdict.call, verdict.lacks.as_ref()?))
         })
         .collect();
-    page.lines("  past the filter", None, &needs);
+    page.lines("  no capability", None, &needs);
 }
 
 fn surroundings(page: &mut Page, kernel: &Kernel) {
