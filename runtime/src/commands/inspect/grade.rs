@@ -113,7 +113,7 @@ const PSS_BASELINE: &[Item] = &[
     ("hostPID", "host pid", Check::HostPid),
     ("hostIPC", "host ipc", Check::HostIpc),
     ("privileged", "privileged", Check::NotPrivileged),
-    ("capabilities", "added capabilities", Check::StandardCapabilities),
+    ("capabilities", "capabilities", Check::StandardCapabilities),
     ("hostPath", "host paths", Check::HostPaths),
     ("appArmor", "apparmor", Check::Apparmor),
     ("seLinux", "selinux", Check::Selinux),
@@ -124,9 +124,9 @@ const PSS_BASELINE: &[Item] = &[
 
 /// Beside those of the baseline.
 const PSS_RESTRICTED: &[Item] = &[
-    ("allowPrivilegeEscalation", "privilege escalation", Check::NoNewPrivileges),
+    ("allowPrivilegeEscalation", "new privileges", Check::NoNewPrivileges),
     ("runAsNonRoot", "runs as root", Check::NonRoot),
-    ("capabilities.drop", "all capabilities dropped", Check::NoCapabilities),
+    ("capabilities.drop", "capabilities left", Check::NoCapabilities),
 ];
 
 const CIS_DOCKER: &[Item] = &[
@@ -134,7 +134,7 @@ const CIS_DOCKER: &[Item] = &[
     ("5.3", "selinux", Check::Selinux),
     ("5.4", "capabilities", Check::StandardCapabilities),
     ("5.5", "privileged", Check::NotPrivileged),
-    ("5.6", "sensitive host directories", Check::HostPaths),
+    ("5.6", "host paths", Check::HostPaths),
     ("5.10", "host network", Check::HostNetwork),
     ("5.11", "memory limit", Check::Memory),
     ("5.12", "cpu priority", Check::Cpu),

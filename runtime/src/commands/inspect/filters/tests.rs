@@ -78,7 +78,8 @@ impl Cat {
 
 impl Drop for Cat {
     fn drop(&mut self) {
-        self.0.kill().unwrap();
+        // Perhaps it ended already.
+        let _ended = self.0.kill();
         self.0.wait().unwrap();
     }
 }
@@ -193,4 +194,27 @@ fn a_frozen_process_is_given_up_or_read_and_goes_on_when_thawed() {
     cgroup.thaw().unwrap();
     assert!(!process.is_gone().unwrap());
     assert_eq!(read(&process).is_ok(), can_read());
+}
+
+#[test]
+fn a_signal_that_a_stop_held_back_is_handed_on() {
+    use std::os::unix::process::ExitStatusExt as _;
+    if !can_read() {
+        return;
+    }
+    let filters = vec![family("default")];
+    let mut cat = Cat::under(filters.clone());
+    let process = cat.process();
+    let tracee = Tracee::seize(process.pid()).unwrap();
+    cat.signal(libc::SIGUSR1);
+    let stop = loop {
+        if let Some(stop) = tracee.stop().unwrap() {
+            break stop;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    assert_eq!(stop, Stop::Stopped(libc::SIGUSR1));
+    assert_eq!(all(&tracee).unwrap(), filters);
+    tracee.detach(libc::SIGUSR1).unwrap();
+    assert_eq!(cat.0.wait().unwrap().signal(), Some(libc::SIGUSR1));
 }
