@@ -41,3 +41,25 @@ pub(super) fn read_inspect(given: &Given) -> Result<Request, String> {
     };
     Ok(Request::Inspect(Inspect { id, no_stop: given.switch("no-stop"), format: read_report_format(given)? }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+
+    fn read(line: &str) -> Result<Request, Option<String>> {
+        let args = line.split_whitespace().map(OsString::from);
+        super::super::parse(args).map(|(_, request)| request).map_err(|usage| usage.error)
+    }
+
+    #[test]
+    fn inspect_takes_an_id_or_all_containers() {
+        let wanted = Inspect { id: Some("c".parse().unwrap()), no_stop: false, format: ReportFormat::Text };
+        assert_eq!(read("casemate inspect c"), Ok(Request::Inspect(wanted.clone())));
+        let all = Inspect { id: None, no_stop: true, format: ReportFormat::Json };
+        assert_eq!(read("casemate inspect --all --no-stop -f json"), Ok(Request::Inspect(all)));
+        assert!(read("casemate inspect").is_err());
+        assert!(read("casemate inspect --all c").unwrap_err().is_some_and(|error| error.contains("not both")));
+        assert!(read("casemate inspect c --format table").is_err());
+    }
+}

@@ -154,11 +154,20 @@ fn seccomp(page: &mut Page, kernel: &Kernel) {
         (1, _) => "strict: read, write and exit only".to_owned(),
         (_, count) => {
             let count = count.map_or(String::new(), |count| format!("{count} "));
-            format!("{count}filter(s), instructions {}", or_none(&instructions))
+            let read = if instructions.is_empty() {
+                String::new()
+            } else {
+                format!(", instructions {}", instructions.join(", "))
+            };
+            format!("{count}filter(s){read}")
         }
     };
     page.line("seccomp", mode);
-    page.lines("", Some(YELLOW), &seccomp.unread.iter().map(|why| format!("not read: {why}")).collect::<Vec<_>>());
+    let unread = |why: &String| match seccomp.programs.is_empty() {
+        true => format!("not read: {why}"),
+        false => format!("no verdict: {why}"),
+    };
+    page.lines("", Some(YELLOW), &seccomp.unread.iter().map(unread).collect::<Vec<_>>());
     if seccomp.verdicts.is_empty() {
         return;
     }
