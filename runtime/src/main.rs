@@ -63,20 +63,20 @@ fn perform(globals: &Globals, request: Request, log: &Log) -> Result<ExitCode> {
             commands::spec::run(spec.bundle.as_deref().unwrap_or(Path::new(".")), spec.rootless)?;
         }
         Request::Features => commands::features::run(out)?,
-        Request::Doctor(doctor) => {
-            let fit = commands::doctor::run(doctor.format, colour(), out)?;
-            return Ok(if fit { ExitCode::SUCCESS } else { ExitCode::FAILURE });
-        }
-        Request::Check(check) => {
-            let passed = commands::check::run(&check, globals, colour(), log, out)?;
-            return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
-        }
+        Request::Check(check) => return Ok(answer(commands::check::run(&check, globals, colour(), log, out)?)),
+        Request::Doctor(doctor) => return Ok(answer(commands::doctor::run(doctor.format, colour(), out)?)),
+        Request::Inspect(inspect) => return Ok(answer(commands::inspect::run(&root?, &inspect, colour(), out)?)),
         #[cfg(feature = "man")]
         Request::Completion(shell) => cli::write_completion(shell, out)?,
         #[cfg(feature = "man")]
         Request::Man(dir) => cli::write_man(dir.as_deref(), out)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The exit code of a command that judges.
+fn answer(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Colour for people only.

@@ -35,6 +35,7 @@ mod join;
 pub mod layout;
 #[cfg(test)]
 mod live;
+mod look;
 mod oom;
 mod path;
 mod processes;
@@ -48,6 +49,7 @@ pub use create::Prepared;
 pub use error::Error;
 pub use join::Join;
 pub use layout::{Hierarchy, Layout, Mode, Version};
+pub use look::{DeviceAccess, Limits};
 pub use oom::{Oom, OomWatch};
 pub use path::{Path, Record};
 pub use stats::Stats;

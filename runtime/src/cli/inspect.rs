@@ -21,7 +21,7 @@ pub enum ListFormat {
     Json,
 }
 
-/// How `explain` and `doctor` print.
+/// How reports are printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ReportFormat {
     /// Lines for people.
@@ -91,7 +91,7 @@ fn list_format() -> Arg {
     option("format", "FORMAT", "table or json").short('f').default_value("table")
 }
 
-fn report_format() -> Arg {
+pub(super) fn report_format() -> Arg {
     option("format", "FORMAT", "text or json").short('f').default_value("text")
 }
 
@@ -181,7 +181,7 @@ fn read_list_format(given: &Given) -> Result<ListFormat, String> {
     }
 }
 
-fn read_report_format(given: &Given) -> Result<ReportFormat, String> {
+pub(super) fn read_report_format(given: &Given) -> Result<ReportFormat, String> {
     match given.text("format")?.as_deref() {
         None | Some("" | "text") => Ok(ReportFormat::Text),
         Some("json") => Ok(ReportFormat::Json),

@@ -8,6 +8,7 @@
 
 mod argument;
 mod check;
+mod confinement;
 #[cfg(feature = "man")]
 mod document;
 mod duration;
@@ -28,6 +29,7 @@ use argument::Given;
 use grammar::{Fault, Order};
 
 pub use check::{Check, CheckConfig, CheckFormat};
+pub use confinement::Inspect;
 #[cfg(feature = "man")]
 pub use document::{Shell, write_completion, write_man};
 pub use exec::Exec;
@@ -80,6 +82,8 @@ pub enum Request {
     Explain(Explain),
     /// Check a configuration.
     Check(Check),
+    /// Print how containers are confined.
+    Inspect(Inspect),
     /// Print what the host can do.
     Doctor(Doctor),
     /// Print a completion script.
@@ -157,6 +161,7 @@ const COMMANDS: &[Entry] = &[
     entry("features", Order::Any, inspect::features, inspect::read_features),
     entry("explain", Order::Any, inspect::explain, inspect::read_explain),
     entry("check", Order::Any, check::check, check::read),
+    entry("inspect", Order::Any, confinement::inspect, confinement::read_inspect),
     entry("doctor", Order::Any, inspect::doctor, inspect::read_doctor),
     #[cfg(feature = "man")]
     entry("completion", Order::Any, document::completion, document::read_completion),

@@ -5,7 +5,7 @@
 //!
 //! | command | lock | may be called by |
 //! |---|---|---|
-//! | `state` `list` `ps` `events` `kill` | none | anybody, also a hook of the container during `create` |
+//! | `state` `list` `ps` `events` `kill` `inspect` | none | anybody, also a hook of the container during `create` |
 //! | `delete` `pause` `resume` `update` | the container's | not a hook of the same container: it would wait for itself |
 
 pub mod caller;
@@ -18,6 +18,7 @@ pub mod exec;
 pub mod explain;
 pub mod features;
 pub mod gate;
+pub mod inspect;
 pub mod kill;
 pub mod list;
 mod passwd;

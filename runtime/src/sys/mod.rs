@@ -12,5 +12,6 @@ pub mod namespace;
 pub mod object;
 pub mod pidfd;
 pub mod probe;
+pub mod ptrace;
 pub mod signal;
 pub mod spawn;
