@@ -67,6 +67,13 @@ fn perform(globals: &Globals, request: Request, log: &Log) -> Result<ExitCode> {
             let fit = commands::doctor::run(doctor.format, colour(), out)?;
             return Ok(if fit { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Request::Selftest(selftest) => {
+            let colour = if std::io::stdout().is_terminal() { Colour::On } else { Colour::Off };
+            let level = selftest.level.or(globals.level);
+            let held = commands::selftest::run(level, selftest.format, colour, out)?;
+            return Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Request::SelftestProbe(probe) => commands::selftest::probe::run(&probe, out)?,
         #[cfg(feature = "man")]
         Request::Completion(shell) => cli::write_completion(shell, out)?,
         #[cfg(feature = "man")]

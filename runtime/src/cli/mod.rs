@@ -31,7 +31,7 @@ pub use document::{Shell, write_completion, write_man};
 pub use exec::Exec;
 pub use globals::{Globals, Rootless, default_root};
 pub use id::ContainerId;
-pub use inspect::{Doctor, Events, Explain, List, ListFormat, Ps, ReportFormat, Spec};
+pub use inspect::{Doctor, Events, Explain, List, ListFormat, Probe, ProbeMode, Ps, ReportFormat, Selftest, Spec};
 pub use lifecycle::{Create, Delete, Kill, Run};
 pub use signal::Signal;
 pub use update::{Change, Update};
@@ -78,6 +78,10 @@ pub enum Request {
     Explain(Explain),
     /// Print what the host can do.
     Doctor(Doctor),
+    /// Check that confinement works on this host.
+    Selftest(Selftest),
+    /// Be the process in a container of `selftest`.
+    SelftestProbe(Probe),
     /// Print a completion script.
     #[cfg(feature = "man")]
     Completion(Shell),
@@ -145,6 +149,8 @@ const COMMANDS: &[Entry] = &[
     entry("features", Order::Any, inspect::features, inspect::read_features),
     entry("explain", Order::Any, inspect::explain, inspect::read_explain),
     entry("doctor", Order::Any, inspect::doctor, inspect::read_doctor),
+    entry("selftest", Order::Any, inspect::selftest, inspect::read_selftest),
+    entry("selftest-probe", Order::Any, inspect::selftest_probe, inspect::read_selftest_probe),
     #[cfg(feature = "man")]
     entry("completion", Order::Any, document::completion, document::read_completion),
     #[cfg(feature = "man")]
