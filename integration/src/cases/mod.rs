@@ -28,6 +28,7 @@ mod races;
 mod refusals;
 mod run;
 mod seccomp;
+mod selftest;
 mod streams;
 mod terminal;
 mod undo;
@@ -79,6 +80,7 @@ pub fn all() -> Vec<Case> {
         faults::all,
         policy::all,
         policy_file::all,
+        selftest::all,
     ]
     .iter()
     .flat_map(|list| list())

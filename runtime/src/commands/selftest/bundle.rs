@@ -19,10 +19,8 @@ pub const WRITABLE: &str = "/writable";
 pub const BOUND: &str = "/bound";
 /// A character device, the null device, on the bind.
 pub const BOUND_DEVICE: &str = "/bound/null";
-/// Device nodes for which there are no rules: a disk, and a device that only a careless rule allows.
+/// A device node for which there is no rule.
 pub const DISK: &str = "/disk";
-/// See [`DISK`].
-pub const TUN: &str = "/tun";
 
 /// What engines grant when nobody says anything.
 const CAPABILITIES: [&str; 14] = [
@@ -107,18 +105,17 @@ fn linux(asked: &Asked<'_>) -> Linux {
         r#type: kind.to_owned(),
         path: if kind == "network" { asked.network.clone() } else { String::new() },
     });
-    let rule = |allow, kind: &str, major, minor| DeviceCgroup {
+    let rule = |allow, kind: &str, access: &str| DeviceCgroup {
         allow,
         r#type: kind.to_owned(),
-        major,
-        minor,
-        access: "rwm".to_owned(),
+        access: access.to_owned(),
+        ..DeviceCgroup::default()
     };
     Linux {
         cgroups_path: asked.cgroup.clone(),
         namespaces: namespaces.to_vec(),
         resources: Some(Resources {
-            devices: vec![rule(false, "", None, None), rule(true, "c", Some(10), Some(200))],
+            devices: vec![rule(false, "", "rwm"), rule(true, "c", "m"), rule(true, "b", "m")],
             ..Resources::default()
         }),
         // One of each, so that it is not a procfs with nothing masked, which is refused.

@@ -155,7 +155,7 @@ pub const CHECKS: &[Check] = &[
     check(FILES, Rule::ReadOnlyRoot, Restricted, "what is written to /tmp cannot be run", Careless, Attempt("run-from-tmp")),
     always(FILES, "a link to a file of the host leads nowhere", Careless, Both(escape)),
     always(DEVICES, "a disk cannot be opened, whatever node there is", Devices, Attempt("disk")),
-    check(DEVICES, Rule::DeviceRules, Baseline, "a rule for a device that the container does not have is dropped", Careless, Attempt("tun")),
+    check(DEVICES, Rule::DeviceRules, Baseline, "no node can be made for a device that is not its own", Careless, Attempt("make-device")),
     always(ISOLATION, "no namespace is the host's", Host, Shown(namespaces)),
     check(ISOLATION, Rule::PidsLimit, Baseline, "the number of tasks is limited", Careless, Attempt("tasks")),
     check(ISOLATION, Rule::LandlockScope, Restricted, "abstract sockets of others in the same network are out of reach", Careless, Attempt("abstract-socket")),
@@ -174,25 +174,29 @@ pub fn judge(tested: Seen, control: Seen) -> (Status, String) {
         (Seen::Open(seen), _) => (Status::Fail, seen),
         (Seen::Absent(why), _) | (_, Seen::Absent(why)) => (Status::Unavailable, why),
         (Seen::Held(seen), Seen::Open(control)) => (Status::Pass, format!("{seen}; control: {control}")),
-        (Seen::Held(seen), Seen::Held(control)) => (Status::NotProven, format!("{seen}; the control as well: {control}")),
+        (Seen::Held(seen), Seen::Held(control)) => {
+            (Status::NotProven, format!("{seen}; the control as well: {control}"))
+        }
     }
 }
 
 /// What an answer of the probe shows. The kernel's lack of a call is seen in the control, where no filter answers.
 pub fn answer(view: &View, name: &str, is_control: bool) -> Result<Seen> {
-    const REFUSALS: [Errno; 5] = [Errno::PERM, Errno::ACCESS, Errno::ROFS, Errno::NOSYS, Errno::AGAIN];
+    const REFUSALS: [Errno; 6] = [Errno::PERM, Errno::ACCESS, Errno::ROFS, Errno::NOSYS, Errno::NOENT, Errno::AGAIN];
     let Some(&answer) = view.answers.get(name) else {
         return Ok(Seen::Absent("there is nothing to try it on".to_owned()));
     };
-    if answer < 0 {
-        return Ok(Seen::Held(format!("killed by signal {}", answer.unsigned_abs())));
-    }
-    let errno = Errno::from_raw_os_error(answer);
-    Ok(match answer {
-        0 => Seen::Open("it succeeds".to_owned()),
-        _ if errno == Errno::NOSYS && is_control => Seen::Absent("the kernel does not have it".to_owned()),
-        _ if REFUSALS.contains(&errno) => Seen::Held(errno_text(errno)),
-        _ => Seen::Open(format!("it reaches the kernel: {}", errno_text(errno))),
+    let errno = match answer {
+        0 => return Ok(Seen::Open("it succeeds".to_owned())),
+        1..4096 => Errno::from_raw_os_error(answer),
+        _ => return Ok(Seen::Held(format!("killed by signal {}", answer.unsigned_abs()))),
+    };
+    let text = errno_text(errno);
+    Ok(match REFUSALS.contains(&errno) {
+        true if errno == Errno::NOSYS && is_control => Seen::Absent("the kernel does not have it".to_owned()),
+        _ if errno == Errno::NOENT && is_control => Seen::Absent("this host does not have it".to_owned()),
+        true => Seen::Held(text),
+        false => Seen::Open(format!("it reaches the kernel: {text}")),
     })
 }
 
@@ -255,10 +259,13 @@ fn read_only(view: &View, paths: &[&str]) -> Result<Seen> {
     let there: Vec<_> = paths.iter().filter(|path| view.filesystem(path).is_some()).copied().collect();
     let is = |path: &str| lines.iter().rfind(|line| line.target == path).is_some_and(|line| line.has("ro"));
     let writable: Vec<_> = there.iter().filter(|path| !is(path)).copied().collect();
-    held_if(writable.is_empty(), match writable.is_empty() {
-        true => there.join(" "),
-        false => format!("can be written to: {}", writable.join(" ")),
-    })
+    held_if(
+        writable.is_empty(),
+        match writable.is_empty() {
+            true => there.join(" "),
+            false => format!("can be written to: {}", writable.join(" ")),
+        },
+    )
 }
 
 fn read_only_types(view: &View, types: &[&str]) -> Result<Seen> {
@@ -294,8 +301,8 @@ fn scratch(view: &View) -> Result<Seen> {
 
 fn escape(view: &View, _: &Ground) -> Result<(Seen, Seen)> {
     let tested = match view.answers.get("escape") {
-        Some(0) | None => Seen::Open("a file of the host was opened".to_owned()),
-        Some(errno) => Seen::Held(errno_text(Errno::from_raw_os_error(*errno))),
+        Some(2) => Seen::Held(errno_text(Errno::NOENT)),
+        _ => Seen::Open("it leads to something".to_owned()),
     };
     let path = format!("{}{ESCAPE}", super::ground::at("rootfs"));
     let control = match fs::read(&path) {
@@ -315,10 +322,13 @@ fn namespaces(view: &View) -> Result<Seen> {
     }
     // An unreadable link must not pass for another namespace.
     view.link("ns/pid")?;
-    held_if(shared.is_empty(), match shared.is_empty() {
-        true => "ipc, mnt, net, pid and uts are its own".to_owned(),
-        false => format!("shared with the host: {}", shared.join(" ")),
-    })
+    held_if(
+        shared.is_empty(),
+        match shared.is_empty() {
+            true => "ipc, mnt, net, pid and uts are its own".to_owned(),
+            false => format!("shared with the host: {}", shared.join(" ")),
+        },
+    )
 }
 
 fn descriptors(view: &View, ground: &Ground) -> Result<(Seen, Seen)> {

@@ -1,6 +1,6 @@
 //! The private place in which micro-containers are made, and this program called as engines call it.
 
-use super::bundle::{self, BOUND, DISK, ESCAPE, PROGRAM, SENTINEL, SET_UID, TUN, WRITABLE};
+use super::bundle::{self, BOUND, DISK, ESCAPE, PROGRAM, SENTINEL, SET_UID, WRITABLE};
 use super::view::View;
 use crate::cgroup::{self, Layout};
 use crate::error::{Call as _, Error, Kind, Result};
@@ -13,6 +13,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{CWD, FileType, Mode, OFlags, makedev, mknodat};
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::process::{Pid, PidfdFlags, Resource, getrlimit, pidfd_open};
 use rustix::time::Timespec;
@@ -94,7 +95,7 @@ impl Ground {
         unshare_mounts().call("unshare", "mount namespace")?;
         let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         mount_change("/", private).call("mount", "/")?;
-        mount("selftest", PLACE, "tmpfs", MountFlags::empty(), c"mode=0755").call("mount", PLACE)?;
+        mount_place(facts.selinux).call("mount", PLACE)?;
         if Path::new(POLICY).is_dir() {
             mount("selftest", POLICY, "tmpfs", MountFlags::RDONLY, c"mode=0755").call("mount", POLICY)?;
         }
@@ -296,7 +297,20 @@ fn readable(fd: BorrowedFd<'_>, what: &str) -> Result<()> {
 /// What a command said last; nothing when it said nothing.
 fn last_line(path: &str) -> String {
     let said = fs::read_to_string(path).unwrap_or_default();
-    super::super::printable(said.trim_end().lines().last().unwrap_or_default())
+    let line = said.trim_end().lines().last().unwrap_or_default();
+    // Without the time and the level of the log.
+    let message = line.split_once(" msg=\"").map_or(line, |(_, message)| message.trim_end_matches('"'));
+    super::super::printable(&message.replace("\\\"", "\""))
+}
+
+/// With SELinux, files that its policy lets containers run; where it has no such type, the host's labels.
+fn mount_place(selinux: bool) -> std::result::Result<(), Errno> {
+    let labelled = c"mode=0755,context=system_u:object_r:container_file_t:s0";
+    let place = |options| mount("selftest", PLACE, "tmpfs", MountFlags::empty(), options);
+    match selinux.then(|| place(labelled)) {
+        None | Some(Err(Errno::INVAL)) => place(c"mode=0755"),
+        Some(mounted) => mounted,
+    }
 }
 
 /// A path in the place.
@@ -327,11 +341,9 @@ fn build(token: &str, program: &mut File) -> Result<()> {
     let secret = at("secret");
     write(&secret, "a file of the host")?;
     symlink(&secret, inside(ESCAPE)).call("symlink", inside(ESCAPE))?;
-    for (path, kind, major, minor) in [
-        (inside(DISK), FileType::BlockDevice, 8, 0),
-        (inside(TUN), FileType::CharacterDevice, 10, 200),
-        (at("bound/null"), FileType::CharacterDevice, 1, 3),
-    ] {
+    for (path, kind, major, minor) in
+        [(inside(DISK), FileType::BlockDevice, 8, 0), (at("bound/null"), FileType::CharacterDevice, 1, 3)]
+    {
         mknodat(CWD, &path, kind, Mode::empty(), makedev(major, minor)).call("mknodat", &path)?;
         permit(&path, 0o666)?;
     }

@@ -3,12 +3,11 @@
 //! Some of what it tries would do harm on a host, so it goes on only as pid 1 and next to a file with the token of the
 //! run, which nothing but a micro-container has.
 
-use super::bundle::{
-    BOUND_DEVICE, DISK, ESCAPE, PROGRAM, SENTINEL, SET_UID, TUN, WRITABLE,
-};
+use super::bundle::{BOUND_DEVICE, DISK, ESCAPE, PROGRAM, SENTINEL, SET_UID, WRITABLE};
 use crate::cli::{Probe, ProbeMode};
 use crate::error::{Call as _, Error, Kind, Result};
 use crate::sys::attempt;
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write};
@@ -17,6 +16,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What the probe tells: for each name 0 when the attempt succeeded, the errno, or the negative number of a signal.
 pub type Answers = BTreeMap<String, i32>;
@@ -26,6 +26,8 @@ pub const USER: u32 = 65532;
 
 /// More tasks than the default limit allows.
 const TASKS: usize = 2_100;
+/// Bytes of stack for a task that only waits.
+const STACK: usize = 16 * 1024;
 
 /// `casemate selftest-probe`.
 ///
@@ -72,7 +74,7 @@ fn attempts(token: &str) -> Answers {
     let mut add = |name: &str, tried: io::Result<()>| {
         answers.insert(name.to_owned(), tried.map_or_else(|error| errno(&error), |()| 0));
     };
-    for (name, path) in [("disk", DISK), ("tun", TUN), ("bound-device", BOUND_DEVICE)] {
+    for (name, path) in [("disk", DISK), ("bound-device", BOUND_DEVICE)] {
         // Without waiting for a medium or a reader.
         let options = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
         add(name, options.map(drop));
@@ -84,6 +86,7 @@ fn attempts(token: &str) -> Answers {
     add("write-sysrq", OpenOptions::new().write(true).open("/proc/sysrq-trigger").map(drop));
     add("escape", File::open(ESCAPE).map(drop));
     add("write-root", write_root());
+    add("make-device", make_device());
     add("run-from-tmp", run_from_tmp());
     let socket = SocketAddr::from_abstract_name(token).and_then(|name| UnixStream::connect_addr(&name));
     add("abstract-socket", socket.map(drop));
@@ -92,7 +95,7 @@ fn attempts(token: &str) -> Answers {
         add("make-cgroup", fs::create_dir(&path).and_then(|()| fs::remove_dir(&path)));
     }
     add("set-uid", set_uid(token));
-    // Last: the threads stay until the end.
+    // Last: until here there is one thread, and forks are safe.
     add("tasks", tasks());
     answers
 }
@@ -119,10 +122,17 @@ fn write_root() -> io::Result<()> {
     fs::remove_file(&path)
 }
 
-/// A program in `/tmp`, where anybody may write. That it could be written is part of the promise.
+/// A node for a device that is not the container's.
+fn make_device() -> io::Result<()> {
+    let path = format!("{WRITABLE}/device");
+    mknodat(CWD, &path, FileType::CharacterDevice, Mode::RUSR, makedev(10, 229))?;
+    fs::remove_file(&path)
+}
+
+/// A program in `/tmp`, where anybody may write. One that cannot be written is not a refusal to run it.
 fn run_from_tmp() -> io::Result<()> {
     let path = "/tmp/program";
-    fs::write(path, format!("#!{PROGRAM} --version\n")).map_err(|_| errno_of(libc::ENOSPC))?;
+    fs::write(path, format!("#!{PROGRAM} --version\n")).map_err(|_| errno_of(libc::EIO))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
     let ran = Command::new(path).output();
     fs::remove_file(path)?;
@@ -156,14 +166,24 @@ fn set_uid(token: &str) -> io::Result<()> {
     }
 }
 
-/// Starts more tasks than the default limit allows; 0 when nothing stopped it.
+/// Starts more tasks than the default limit allows, and ends them; 0 when nothing stopped it.
 fn tasks() -> io::Result<()> {
-    for _ in 0..TASKS {
-        std::thread::Builder::new().stack_size(16 * 1024).spawn(|| {
-            loop {
-                std::thread::park();
-            }
-        })?;
+    static ENOUGH: AtomicBool = AtomicBool::new(false);
+    let wait = || {
+        while !ENOUGH.load(Ordering::Acquire) {
+            std::thread::park();
+        }
+    };
+    let mut started = Vec::with_capacity(TASKS);
+    let mut result = Ok(());
+    while result.is_ok() && started.len() < TASKS {
+        result = std::thread::Builder::new().stack_size(STACK).spawn(wait).map(|thread| started.push(thread));
     }
-    Ok(())
+    ENOUGH.store(true, Ordering::Release);
+    for thread in started {
+        thread.thread().unpark();
+        // None of them panics.
+        let _ended = thread.join();
+    }
+    result
 }

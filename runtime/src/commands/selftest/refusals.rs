@@ -39,9 +39,9 @@ pub const REFUSALS: &[Refusal] = &[
         linux(spec).masked_paths.clear();
         linux(spec).readonly_paths.clear();
     }),
-    refusal(Rule::SensitiveBinds, Baseline, "a bind of /", |spec| bind(spec, "/")),
-    refusal(Rule::SensitiveBinds, Baseline, "a bind of a symbolic link to /", |spec| bind(spec, &at("to-root"))),
-    refusal(Rule::SensitiveBinds, Baseline, "a bind of an engine's socket", |spec| bind(spec, DOCKER)),
+    refusal(Rule::SensitiveBinds, Baseline, "a bind of /", |spec| bind(spec, "/", "/host")),
+    refusal(Rule::SensitiveBinds, Baseline, "a bind of a symbolic link to /", |spec| bind(spec, &at("to-root"), "/host")),
+    refusal(Rule::SensitiveBinds, Baseline, "a bind of an engine's socket", |spec| bind(spec, DOCKER, "/engine.sock")),
     refusal(Rule::FilesystemTypes, Baseline, "a mount of tracefs", |spec| {
         spec.mounts.push(mount(&("tracefs", "/bound", "tracefs", &[])));
     }),
@@ -82,8 +82,8 @@ fn without(spec: &mut Spec, namespace: &str) {
     }
 }
 
-fn bind(spec: &mut Spec, source: &str) {
-    spec.mounts.push(mount(&("bind", "/host", source, &["rbind", "ro"])));
+fn bind(spec: &mut Spec, source: &str, destination: &str) {
+    spec.mounts.push(mount(&("bind", destination, source, &["rbind", "ro"])));
 }
 
 fn capability(spec: &mut Spec, name: &str) {
@@ -95,12 +95,8 @@ fn capability(spec: &mut Spec, name: &str) {
 }
 
 fn device_rule(spec: &mut Spec, kind: &str) {
-    let rule = DeviceCgroup {
-        allow: true,
-        r#type: kind.to_owned(),
-        access: "rwm".to_owned(),
-        ..DeviceCgroup::default()
-    };
+    let rule =
+        DeviceCgroup { allow: true, r#type: kind.to_owned(), access: "rwm".to_owned(), ..DeviceCgroup::default() };
     if let Some(resources) = &mut linux(spec).resources {
         resources.devices.push(rule);
     }

@@ -29,7 +29,8 @@ fn a_pass_takes_a_control_in_which_the_attempt_succeeds() {
 #[test]
 fn an_answer_is_a_refusal_a_success_or_a_lack_of_the_kernel() {
     let answers = [("refused", 1), ("reached", 22), ("done", 0), ("killed", -31), ("missing", 38)];
-    let view = View { answers: answers.map(|(name, code)| (name.to_owned(), code)).into(), ..View::default() };
+    let mut view = View::default();
+    view.answers = answers.map(|(name, code)| (name.to_owned(), code)).into();
     let seen = |name, is_control| answer(&view, name, is_control).unwrap();
     assert_eq!(seen("refused", false), Seen::Held("operation not permitted".to_owned()));
     assert!(matches!(seen("reached", false), Seen::Open(_)));
@@ -61,7 +62,8 @@ fn no_check_comes_before_its_rule() {
 
 #[test]
 fn mount_tables_are_read_field_by_field() {
-    let table = "40 36 0:30 / /proc/sys ro,nosuid master:1 - proc proc rw\n41 36 0:31 / /tmp rw,nodev - tmpfs x rw\nbad\n";
+    let table =
+        "40 36 0:30 / /proc/sys ro,nosuid master:1 - proc proc rw\n41 36 0:31 / /tmp rw,nodev - tmpfs x rw\nbad\n";
     let lines = mount_lines(table);
     let read: Vec<_> = lines.iter().map(|line| (line.target, line.has("ro"), line.kind)).collect();
     assert_eq!(read, [("/proc/sys", true, "proc"), ("/tmp", false, "tmpfs")]);
