@@ -34,7 +34,7 @@ fn cgroups() -> Result<Vec<PathBuf>> {
 }
 
 fn selftest_finds_every_promised_control_effective(g: &Ground) -> Result<()> {
-    let report: Value = g.call(&["selftest", "--format", "json"])?.success()?.json()?;
+    let report: Value = g.level(None).call(&["selftest", "--format", "json"])?.success()?.json()?;
     let bad =
         findings(&report)?.iter().filter(|finding| finding["status"] == "fail" || finding["status"] == "not-proven");
     same("what failed or was not proven", bad.collect::<Vec<_>>(), Vec::<&Value>::new())?;
@@ -49,7 +49,8 @@ fn selftest_finds_every_promised_control_effective(g: &Ground) -> Result<()> {
 
 fn selftest_of_one_level_tests_that_level_only(g: &Ground) -> Result<()> {
     for level in ["privileged", "baseline"] {
-        let report: Value = g.call(&["selftest", "--level", level, "--format", "json"])?.success()?.json()?;
+        let report: Value =
+            g.level(None).call(&["selftest", "--level", level, "--format", "json"])?.success()?.json()?;
         ensure!(!findings(&report)?.is_empty(), "no findings at {level}");
         ensure!(findings(&report)?.iter().all(|finding| finding["level"] == level), "{report}");
     }
@@ -57,7 +58,7 @@ fn selftest_of_one_level_tests_that_level_only(g: &Ground) -> Result<()> {
 }
 
 fn selftest_counts_what_it_lists(g: &Ground) -> Result<()> {
-    let text = g.call(&["selftest", "--level", "baseline"])?.success()?.stdout;
+    let text = g.level(None).call(&["selftest", "--level", "baseline"])?.success()?.stdout;
     let listed = text.lines().filter(|line| line.starts_with("    pass ")).count();
     let last = text.lines().last().unwrap_or_default();
     ensure!(last.starts_with(&format!("{listed} passed, 0 failed, ")), "{last}, {listed} listed");
@@ -69,7 +70,7 @@ fn selftest_that_is_interrupted_removes_its_containers(g: &Ground) -> Result<()>
     let script = "$R selftest & pid=$!; for i in $(seq 500); do ls -d /sys/fs/cgroup/casemate-selftest-* \
                   /sys/fs/cgroup/*/casemate-selftest-* >/dev/null 2>&1 && break; sleep 0.01; done; \
                   kill -TERM $pid; wait $pid";
-    g.shell(script)?.refused("selftest was interrupted").map(drop)?;
+    g.level(None).shell(script)?.refused("selftest was interrupted").map(drop)?;
     eventually("its cgroups are gone", || Ok(cgroups()?.is_empty().then_some(())))
 }
 

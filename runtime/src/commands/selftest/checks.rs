@@ -182,7 +182,8 @@ pub fn judge(tested: Seen, control: Seen) -> (Status, String) {
 
 /// What an answer of the probe shows. The kernel's lack of a call is seen in the control, where no filter answers.
 pub fn answer(view: &View, name: &str, is_control: bool) -> Result<Seen> {
-    const REFUSALS: [Errno; 6] = [Errno::PERM, Errno::ACCESS, Errno::ROFS, Errno::NOSYS, Errno::NOENT, Errno::AGAIN];
+    const REFUSALS: [Errno; 7] =
+        [Errno::PERM, Errno::ACCESS, Errno::ROFS, Errno::NOSYS, Errno::NOENT, Errno::AGAIN, Errno::NODATA];
     let Some(&answer) = view.answers.get(name) else {
         return Ok(Seen::Absent("there is nothing to try it on".to_owned()));
     };

@@ -108,10 +108,10 @@ fn errno_of(raw: i32) -> io::Error {
     io::Error::from_raw_os_error(raw)
 }
 
-/// An empty file is as good as one that may not be read.
+/// ENODATA for an empty file, which is as good as one that may not be read.
 fn read_some(path: &str) -> io::Result<()> {
     match File::open(path)?.read(&mut [0; 16])? {
-        0 => Err(errno_of(libc::EACCES)),
+        0 => Err(errno_of(libc::ENODATA)),
         _ => Ok(()),
     }
 }

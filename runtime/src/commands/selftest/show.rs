@@ -52,8 +52,9 @@ pub fn text(findings: &[Finding], facts: &HostFacts, colour: Colour) -> String {
 /// # Errors
 /// None that strings and numbers could give.
 pub fn json(findings: &[Finding], facts: &HostFacts) -> Result<String> {
+    let name = |status| words(status).0.to_lowercase().replace(' ', "-");
     let counts: serde_json::Map<String, serde_json::Value> =
-        STATUSES.iter().map(|status| (words(*status).0.replace(' ', "-"), count(findings, *status).into())).collect();
+        STATUSES.iter().map(|status| (name(*status), count(findings, *status).into())).collect();
     let value = serde_json::json!({"host": facts, "findings": findings, "counts": counts});
     Ok(format!("{value:#}\n"))
 }
@@ -94,4 +95,64 @@ fn bold(word: &str, colour: Colour) -> String {
 fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _written = writeln!(text, "{words}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Level, Rule};
+
+    fn report() -> (Vec<Finding>, HostFacts) {
+        let finding = |group, rule, status, seen: &str| Finding {
+            level: Level::Baseline,
+            group,
+            rule,
+            what: "it holds",
+            status,
+            seen: seen.to_owned(),
+        };
+        let findings = vec![
+            finding("privileges", Some(Rule::NetRaw), Status::Pass, "held"),
+            finding("privileges", Some(Rule::CoreDumps), Status::NotProven, "held twice"),
+            finding("isolation", None, Status::Fail, "it succeeds"),
+        ];
+        let facts = HostFacts {
+            kernel_release: "6.18.0".into(),
+            selinux: false,
+            apparmor: true,
+            landlock_abi: 7,
+            ..HostFacts::probe_for_create().unwrap()
+        };
+        (findings, facts)
+    }
+
+    #[test]
+    fn lines_stand_in_columns_and_what_did_not_pass_has_its_reason() {
+        let (findings, facts) = report();
+        let want = "\
+Linux 6.18.0, landlock abi 7, without SELinux, with AppArmor
+
+level baseline
+  privileges
+    pass         net-raw     it holds
+    not proven   core-dumps  it holds
+                             (held twice)
+  isolation
+    FAIL         always      it holds
+                             (it succeeds)
+
+1 passed, 1 failed, 0 unavailable, 1 not proven
+";
+        assert_eq!(text(&findings, &facts, Colour::Off), want);
+        assert!(text(&findings, &facts, Colour::On).contains("\x1b[31mFAIL       \x1b[0m  always"));
+    }
+
+    #[test]
+    fn json_names_the_outcomes_as_it_counts_them() {
+        let (findings, facts) = report();
+        let json: serde_json::Value = serde_json::from_str(&json(&findings, &facts).unwrap()).unwrap();
+        assert_eq!(json["counts"], serde_json::json!({"pass": 1, "fail": 1, "unavailable": 0, "not-proven": 1}));
+        assert_eq!(json["findings"][1]["status"], "not-proven");
+        assert_eq!(json["findings"][0]["rule"], "net-raw");
+    }
 }
