@@ -66,6 +66,11 @@ fn perform(globals: &Globals, request: Request, log: &Log) -> Result<ExitCode> {
         Request::Check(check) => return Ok(answer(commands::check::run(&check, globals, colour(), log, out)?)),
         Request::Doctor(doctor) => return Ok(answer(commands::doctor::run(doctor.format, colour(), out)?)),
         Request::Inspect(inspect) => return Ok(answer(commands::inspect::run(&root?, &inspect, colour(), out)?)),
+        Request::Selftest(selftest) => {
+            let level = selftest.level.or(globals.level);
+            return Ok(answer(commands::selftest::run(level, selftest.format, colour(), out)?));
+        }
+        Request::SelftestProbe(probe) => commands::selftest::probe::run(&probe, out)?,
         #[cfg(feature = "man")]
         Request::Completion(shell) => cli::write_completion(shell, out)?,
         #[cfg(feature = "man")]

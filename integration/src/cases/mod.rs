@@ -29,6 +29,7 @@ mod races;
 mod refusals;
 mod run;
 mod seccomp;
+mod selftest;
 mod streams;
 mod terminal;
 mod undo;
@@ -81,6 +82,7 @@ pub fn all() -> Vec<Case> {
         policy::all,
         check::all,
         policy_file::all,
+        selftest::all,
     ]
     .iter()
     .flat_map(|list| list())

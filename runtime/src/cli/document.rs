@@ -82,7 +82,7 @@ pub fn write_man(dir: Option<&Path>, out: &mut dyn Write) -> Result<()> {
     };
     // Gives each command the name of its page (casemate-create) and of its usage (casemate create).
     application.build();
-    for sub in application.get_subcommands() {
+    for sub in application.get_subcommands().filter(|sub| !sub.is_hide_set()) {
         write_page(&dir.join(format!("casemate-{}.8", sub.get_name())), sub.clone())?;
     }
     write_page(&dir.join("casemate.8"), application)
@@ -137,7 +137,7 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("casemate-man-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         write_man(Some(&dir), &mut Vec::new()).unwrap();
-        for sub in super::super::application().get_subcommands() {
+        for sub in super::super::application().get_subcommands().filter(|sub| !sub.is_hide_set()) {
             let page = std::fs::read_to_string(dir.join(format!("casemate-{}.8", sub.get_name()))).unwrap();
             assert!(page.contains(".SH SYNOPSIS"), "{page}");
         }

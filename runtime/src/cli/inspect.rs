@@ -10,6 +10,7 @@ use super::Request;
 use super::argument::{Given, command, id, id_command, operand, option, switch};
 use super::duration;
 use super::id::ContainerId;
+use crate::policy::Level;
 
 /// How `list` and `ps` print.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -85,6 +86,35 @@ pub struct Explain {
 pub struct Doctor {
     /// How to print.
     pub format: ReportFormat,
+}
+
+/// `selftest`: whether the promised controls are effective on this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selftest {
+    /// The level to test; absent for `baseline` and `restricted`.
+    pub level: Option<Level>,
+    /// How to print.
+    pub format: ReportFormat,
+}
+
+/// What `selftest-probe` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeMode {
+    /// Tries what must not work.
+    Attempts,
+    /// Listens on an abstract socket.
+    Listen,
+    /// Prints its own `/proc/self/status`.
+    Status,
+}
+
+/// `selftest-probe`: the process in the containers of `selftest`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// What to do.
+    pub mode: ProbeMode,
+    /// What the file `/selftest` must hold.
+    pub token: String,
 }
 
 fn list_format() -> Arg {
@@ -173,6 +203,25 @@ pub(super) fn doctor() -> Command {
     .arg(report_format())
 }
 
+pub(super) fn selftest() -> Command {
+    command(
+        "selftest",
+        "Check that confinement works on this host",
+        "Makes small containers of this program itself, which try what they must not be able to do. What is promised at \
+         the levels baseline and restricted is seen to hold, beside a container at level privileged in which the same \
+         attempt succeeds. Needs root. Nothing stays behind. The exit status is 1 when anything failed.",
+    )
+    .arg(option("level", "LEVEL", "Only this level: privileged, baseline or restricted"))
+    .arg(report_format())
+}
+
+pub(super) fn selftest_probe() -> Command {
+    command("selftest-probe", "The process in the containers of selftest", "Runs nowhere else.")
+        .hide(true)
+        .arg(operand("mode", "attempts, listen or status"))
+        .arg(operand("token", "What /selftest must hold"))
+}
+
 fn read_list_format(given: &Given) -> Result<ListFormat, String> {
     match given.text("format")?.as_deref() {
         None | Some("" | "table") => Ok(ListFormat::Table),
@@ -224,4 +273,19 @@ pub(super) fn read_explain(given: &Given) -> Result<Request, String> {
 
 pub(super) fn read_doctor(given: &Given) -> Result<Request, String> {
     Ok(Request::Doctor(Doctor { format: read_report_format(given)? }))
+}
+
+pub(super) fn read_selftest(given: &Given) -> Result<Request, String> {
+    let level = given.parsed("level", str::parse::<Level>)?;
+    Ok(Request::Selftest(Selftest { level, format: read_report_format(given)? }))
+}
+
+pub(super) fn read_selftest_probe(given: &Given) -> Result<Request, String> {
+    let mode = match given.text("mode")?.as_deref() {
+        Some("attempts") => ProbeMode::Attempts,
+        Some("listen") => ProbeMode::Listen,
+        Some("status") => ProbeMode::Status,
+        other => return Err(format!("invalid mode \"{}\"", other.unwrap_or_default())),
+    };
+    Ok(Request::SelftestProbe(Probe { mode, token: given.text("token")?.unwrap_or_default() }))
 }

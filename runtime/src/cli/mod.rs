@@ -35,7 +35,7 @@ pub use document::{Shell, write_completion, write_man};
 pub use exec::Exec;
 pub use globals::{Globals, Rootless, default_root};
 pub use id::ContainerId;
-pub use inspect::{Doctor, Events, Explain, List, ListFormat, Ps, ReportFormat, Spec};
+pub use inspect::{Doctor, Events, Explain, List, ListFormat, Probe, ProbeMode, Ps, ReportFormat, Selftest, Spec};
 pub use lifecycle::{Create, Delete, Kill, Run};
 pub use signal::Signal;
 pub use update::{Change, Update};
@@ -86,6 +86,10 @@ pub enum Request {
     Inspect(Inspect),
     /// Print what the host can do.
     Doctor(Doctor),
+    /// Check that confinement works on this host.
+    Selftest(Selftest),
+    /// Be the process in a container of `selftest`.
+    SelftestProbe(Probe),
     /// Print a completion script.
     #[cfg(feature = "man")]
     Completion(Shell),
@@ -163,6 +167,8 @@ const COMMANDS: &[Entry] = &[
     entry("check", Order::Any, check::check, check::read),
     entry("inspect", Order::Any, confinement::inspect, confinement::read_inspect),
     entry("doctor", Order::Any, inspect::doctor, inspect::read_doctor),
+    entry("selftest", Order::Any, inspect::selftest, inspect::read_selftest),
+    entry("selftest-probe", Order::Any, inspect::selftest_probe, inspect::read_selftest_probe),
     #[cfg(feature = "man")]
     entry("completion", Order::Any, document::completion, document::read_completion),
     #[cfg(feature = "man")]

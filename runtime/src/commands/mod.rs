@@ -26,6 +26,7 @@ pub mod pause;
 pub mod ps;
 mod root;
 pub mod run;
+pub mod selftest;
 pub mod spec;
 pub mod start;
 pub mod state;

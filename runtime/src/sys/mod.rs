@@ -4,6 +4,7 @@
 //! invariant makes the call sound and who upholds it.
 #![allow(unsafe_code)]
 
+pub mod attempt;
 pub mod bpf;
 pub mod clone;
 pub mod descriptors;

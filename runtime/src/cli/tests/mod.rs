@@ -300,7 +300,7 @@ fn help_is_no_error() {
     for line in ["", "-h", "--help", "help", "h", "--debug"] {
         let usage = usage(line);
         assert_eq!((usage.code, &usage.error), (0, &None), "{line}");
-        for entry in COMMANDS {
+        for entry in COMMANDS.iter().filter(|entry| !(entry.define)().is_hide_set()) {
             assert!(usage.help.contains(entry.name), "{line}: {}", entry.name);
         }
     }
@@ -398,4 +398,15 @@ fn check_has_a_command_line_of_its_own_and_2_for_a_wrong_one() {
         let usage = usage(wrong);
         assert_eq!((usage.code, usage.error.is_some()), (2, true), "{wrong}");
     }
+}
+
+#[test]
+fn selftest_takes_a_level_and_a_format() {
+    let selftest = |level, format| Request::Selftest(Selftest { level, format });
+    assert_eq!(request("selftest"), selftest(None, ReportFormat::Text));
+    let restricted = Some(crate::policy::Level::Restricted);
+    assert_eq!(request("selftest --level restricted -f json"), selftest(restricted, ReportFormat::Json));
+    assert!(error("selftest --level high").contains("unknown level \"high\""));
+    assert!(error("selftest-probe anything token").contains("invalid mode \"anything\""));
+    assert_eq!(usage("selftest-probe attempts").code, 1);
 }

@@ -126,8 +126,9 @@ pub fn run(check: &Check, globals: &Globals, colour: Colour, log: &Log, out: &mu
         Check::Rules(format) => (show::rules(*format == CheckFormat::Json), true),
         Check::Config(config) => {
             let input = open(config.path.as_deref())?;
-            let enforcement = enforcement(config, globals, input.bundle.as_ref(), log)?;
-            let report = examine(&input.file, &input.bytes, config, enforcement, &facts()?)?;
+            let facts = facts()?;
+            let enforcement = enforcement(config, globals, &input, &facts, log)?;
+            let report = examine(&input.file, &input.bytes, config, enforcement, &facts)?;
             let text = match config.format {
                 CheckFormat::Text => show::text(&report, colour),
                 CheckFormat::Json => format!("{:#}\n", serde_json::json!(report)),
@@ -209,22 +210,21 @@ fn examine(file: &str, bytes: &[u8], config: &CheckConfig, enforcement: Enforcem
     })
 }
 
-/// A level that was given here, with nothing changed; otherwise what `create` would go by.
-fn enforcement(config: &CheckConfig, globals: &Globals, bundle: Option<&Bundle>, log: &Log) -> Result<Enforcement> {
+/// A level that was given here, with nothing changed; otherwise what `create` would go by. Without a bundle, a relative
+/// root filesystem lies in no place that an exemption could be for.
+fn enforcement(
+    config: &CheckConfig,
+    globals: &Globals,
+    input: &Input,
+    facts: &Facts,
+    log: &Log,
+) -> Result<Enforcement> {
     if let Some(level) = config.level {
         return Ok(Enforcement::new(level, "--level"));
     }
-    if let Some(bundle) = bundle {
-        let (enforcement, warnings) = Gate::of(globals).choose(bundle)?;
-        warnings.iter().for_each(|warning| log.warn(warning));
-        return Ok(enforcement);
-    }
-    // A policy goes by the bundle, and there is none: the level alone.
-    Ok(match globals.level.max(globals.called_as) {
-        Some(level) if globals.level == Some(level) => Enforcement::new(level, "--level"),
-        Some(level) => Enforcement::new(level, format!("the name casemate-{level}")),
-        None => Enforcement::new(Level::DEFAULT, "built-in default"),
-    })
+    let spec = Spec::parse(&input.bytes).map_err(|error| Error::from(error).context(&input.file))?;
+    let place = input.bundle.as_ref().map_or("/", |bundle| bundle.path.as_str());
+    Gate::of(globals).choose("ID", &spec, place, facts, log)
 }
 
 /// A configuration that breaks the runtime-spec is no ground to judge on. What is only not supported, here or by this

@@ -9,6 +9,7 @@ use crate::host::capability_names;
 use crate::plan::namespace::NamespaceKind;
 use crate::plan::security::{CapabilitySets, capabilities};
 use crate::plan::{self, CreateRequest, Facts};
+use crate::policy::{Enforcement, Level, judge};
 use crate::program::Op;
 use crate::spec::{self, Spec, Status};
 use crate::state::{CONFIG, Container};
@@ -51,8 +52,9 @@ pub struct Planned {
 pub fn planned(container: &Container, facts: &Facts) -> Result<Planned> {
     let record = &container.record;
     let spec = Spec::parse(&container.entry.read_file(CONFIG, spec::MAX_BYTES)?)?;
-    // Here the policy comes in: with `record.enforcement`, `policy::judge` gives the narrowed spec and the confinement.
-    let confinement = plan::Confinement::default();
+    let without = Enforcement::new(Level::Privileged, "made without policy");
+    let verdict = judge::create(&spec, record.enforcement.as_ref().unwrap_or(&without), facts);
+    let (spec, confinement) = (verdict.spec, verdict.confinement);
     let request = CreateRequest {
         id: record.id.clone(),
         bundle: record.bundle.clone(),

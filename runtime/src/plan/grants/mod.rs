@@ -13,8 +13,9 @@ mod within;
 
 pub use mounts::{Mounted, Source};
 
+use super::filter::Listener;
 use super::namespace::{NamespaceKind, Namespaces};
-use super::security::{CapabilitySets, Listener};
+use super::security::CapabilitySets;
 use super::{CgroupPlan, Plan, RuntimeHooks, clean};
 use crate::program::{InnerHook, Op};
 use std::collections::{BTreeMap, BTreeSet};
@@ -151,6 +152,7 @@ impl Grants {
             }
             Op::Ambient { set } => self.capabilities.ambient = *set,
             Op::NoNewPrivileges => self.no_new_privileges = true,
+            Op::Landlock { scoped } => self.scoped |= *scoped,
             Op::Seccomp { flags, filter, .. } => {
                 self.filters.push(Filter { flags: *flags, instructions: filter.clone() });
             }

@@ -6,7 +6,17 @@ use crate::plan::security::CapabilitySets;
 fn facts(apparmor: bool, selinux: bool) -> Facts {
     let cgroups = Layout { hierarchies: Vec::new() };
     let (bounding, permitted) = (u64::MAX, u64::MAX);
-    Facts { bounding, permitted, last_capability: 40, umask: 0o22, selinux, apparmor, landlock_abi: 0, cgroups }
+    Facts {
+        bounding,
+        permitted,
+        last_capability: 40,
+        umask: 0o22,
+        selinux,
+        apparmor,
+        landlock_abi: 0,
+        thermal_cpus: 0,
+        cgroups,
+    }
 }
 
 fn ask(kernel: &Kernel, check: Check) -> Outcome {
