@@ -65,6 +65,8 @@ impl Document {
         match entries.iter().find(|entry| entry.key == "version") {
             Some(version) if version.is_integer("1") => {}
             Some(version) => return Err(version.wrong(&"version: this casemate reads version 1")),
+            // A file of comments says nothing in any version.
+            None if entries.is_empty() => {}
             None => return Err(file.wrong(0, &"version is missing: begin with version = 1")),
         }
         for entry in entries {
