@@ -116,10 +116,10 @@ fn names(dir: BorrowedFd<'_>, path: &str) -> Result<Vec<String>> {
                 let what = format!("\"{path}\" has a file whose name is not UTF-8: {:?}", item.file_name());
                 Error::new(Kind::InvalidConfig, what).hint("rename it")
             })?;
-            names.push(name.to_owned());
+            let place = names.partition_point(|other: &String| other.as_str() < name);
+            names.insert(place, name.to_owned());
         }
     }
-    names.sort_unstable();
     Ok(names)
 }
 
@@ -135,7 +135,7 @@ fn read_file(dir: BorrowedFd<'_>, name: &str, path: &str) -> Result<Option<Strin
         Err(errno) => return Err(Error::call("openat", path, errno)),
     };
     check(fd.as_fd(), path, FileType::RegularFile)?;
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(8 << 10);
     std::fs::File::from(fd).take(MAX_BYTES + 1).read_to_end(&mut bytes).call("read", path)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Error::new(Kind::InvalidConfig, format!("\"{path}\" is larger than {MAX_BYTES} bytes")));
@@ -178,7 +178,8 @@ fn read_profile(path: &str) -> Result<Profile> {
     let dir = open_directory(directory)?.ok_or_else(missing)?;
     let text = read_file(dir.as_fd(), name, path)?.ok_or_else(missing)?;
     let invalid = |why: String| Error::new(Kind::InvalidConfig, format!("\"{path}\": {why}"));
-    let profile = Profile::from_json(text.as_bytes()).map_err(|why| invalid(why.to_string()))?;
+    // As in `Profile::from_json`; of text that is UTF-8 already, like the container's state.
+    let profile = serde_json::from_str(&text).map_err(|why| invalid(format!("seccomp profile: {why}")))?;
     if is_template(&text) {
         let what = "is in the engines' own format, with rules for some capabilities or architectures only";
         return Err(invalid(what.to_owned()).hint("write the profile for one kind of container, as config.json has it"));
@@ -186,20 +187,13 @@ fn read_profile(path: &str) -> Result<Profile> {
     Ok(profile)
 }
 
-/// Whether a profile has the conditions of the engines' format. Read as a profile it would allow what they are there to
-/// withhold.
+/// Whether a profile has keys of the engines' format. Read as a profile, which ignores them, it would allow what they are
+/// there to withhold. A name in quotes with a colon behind it is a key, wherever it stands in JSON.
 fn is_template(text: &str) -> bool {
-    use serde::de::IgnoredAny;
-    use std::collections::BTreeMap;
-    type Object = BTreeMap<String, IgnoredAny>;
-    #[derive(serde::Deserialize)]
-    struct Rules {
-        syscalls: Option<Vec<Object>>,
-    }
-    let has = |object: &Object, keys: &[&str]| keys.iter().any(|key| object.contains_key(*key));
-    let top = serde_json::from_str::<Object>(text).is_ok_and(|top| has(&top, &["archMap"]));
-    let rules = serde_json::from_str::<Rules>(text).ok().and_then(|it| it.syscalls).unwrap_or_default();
-    top || rules.iter().any(|rule| has(rule, &["includes", "excludes", "name"]))
+    const KEYS: [&str; 4] = ["\"archMap\"", "\"includes\"", "\"excludes\"", "\"name\""];
+    let is_key =
+        |(at, key): (usize, &str)| text.get(at + key.len()..).is_some_and(|it| it.trim_start().starts_with(':'));
+    KEYS.iter().any(|key| text.match_indices(key).any(is_key))
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use super::{ReadProfile, Settings};
 use crate::error::Result;
 use crate::policy::date::Date;
 use crate::policy::enforcement::Said;
-use std::collections::BTreeMap;
 
 /// An exemption. It applies to containers for which all of `cgroup`, `rootfs` and `annotations` hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +20,7 @@ pub struct Exemption {
     /// The root filesystem is this directory or below it.
     pub rootfs: Option<String>,
     /// Annotations with exactly these values.
-    pub annotations: BTreeMap<String, Said<String>>,
+    pub annotations: Vec<(String, Said<String>)>,
     /// The profile it names.
     pub(super) profile: Option<Said<String>>,
     /// What holds instead, the profile's or its own.
@@ -31,7 +30,7 @@ pub struct Exemption {
 impl Exemption {
     pub(super) fn read(table: Entry<'_>, read: ReadProfile<'_>) -> Result<Exemption> {
         let (mut name, mut reason, mut expires, mut profile) = (None, None, None, None);
-        let (mut cgroup, mut rootfs, mut annotations) = (None, None, BTreeMap::new());
+        let (mut cgroup, mut rootfs, mut annotations) = (None, None, Vec::new());
         let mut settings = Settings::default();
         for entry in table.table()? {
             match entry.key {
@@ -42,7 +41,7 @@ impl Exemption {
                 "rootfs" => rootfs = Some(entry.path()?.value),
                 "annotations" => {
                     for entry in entry.table()? {
-                        annotations.insert(entry.key.to_owned(), entry.said(entry.text()?.to_owned()));
+                        annotations.push((entry.key.to_owned(), entry.said(entry.text()?.to_owned())));
                     }
                 }
                 "profile" => profile = Some(entry.said(entry.text()?.to_owned())),
@@ -53,7 +52,7 @@ impl Exemption {
                 }
             }
         }
-        let missing = |key| table.wrong(format_args!("exemption: {key} is missing"));
+        let missing = |key| table.wrong(&format_args!("exemption: {key} is missing"));
         let exemption = Exemption {
             name: name.ok_or_else(|| missing("name"))?,
             reason: reason.ok_or_else(|| missing("reason"))?,
@@ -65,12 +64,12 @@ impl Exemption {
             settings,
         };
         if exemption.cgroup.is_none() && exemption.rootfs.is_none() && exemption.annotations.is_empty() {
-            return Err(table.wrong("exemption: say for which containers: cgroup, rootfs or annotations"));
+            return Err(table.wrong(&"exemption: say for which containers: cgroup, rootfs or annotations"));
         }
-        match (&exemption.profile, exemption.settings == Settings::default()) {
-            (Some(_), false) => Err(table.wrong("exemption: name a profile or say what holds, not both")),
+        match (&exemption.profile, exemption.settings.is_empty()) {
+            (Some(_), false) => Err(table.wrong(&"exemption: name a profile or say what holds, not both")),
             (None, true) => {
-                Err(table.wrong("exemption: say what holds instead: profile, level, rules, seccomp, binds or exec"))
+                Err(table.wrong(&"exemption: say what holds instead: profile, level, rules, seccomp, binds or exec"))
             }
             _ => Ok(exemption),
         }

@@ -33,6 +33,9 @@ pub struct Document {
     pub exemptions: Vec<Exemption>,
 }
 
+/// Named settings; of two with one name the later.
+type Profiles = Vec<(String, Settings)>;
+
 /// Reads a seccomp profile by its absolute path, with the checks that policy files get.
 pub type ReadProfile<'a> = &'a mut dyn FnMut(&str) -> Result<Profile>;
 
@@ -44,7 +47,7 @@ impl Document {
     /// for statements that exclude each other, also across files, with both lines; and what `profile` reports.
     pub fn parse(files: &[(String, String)], profile: ReadProfile<'_>) -> Result<Document> {
         let mut document = Document::default();
-        let mut profiles = BTreeMap::new();
+        let mut profiles = Profiles::new();
         for (path, text) in files {
             document.add(File { path, text }, &mut profiles, profile)?;
         }
@@ -52,17 +55,19 @@ impl Document {
         Ok(document)
     }
 
-    fn add(&mut self, file: File<'_>, profiles: &mut BTreeMap<String, Settings>, read: ReadProfile<'_>) -> Result<()> {
+    fn add(&mut self, file: File<'_>, profiles: &mut Profiles, read: ReadProfile<'_>) -> Result<()> {
         let table = DeTable::parse(file.text).map_err(|why| {
             let at = why.span().map_or(0, |span| span.start);
-            file.wrong(at, why.message())
+            file.wrong(at, &why.message())
         })?;
         let entries = entry::entries(file, table.get_ref());
         // First: with another version nothing else has to mean what it means here.
         match entries.iter().find(|entry| entry.key == "version") {
             Some(version) if version.is_integer("1") => {}
-            Some(version) => return Err(version.wrong("version: this casemate reads version 1")),
-            None => return Err(file.wrong(0, "version is missing: begin with version = 1")),
+            Some(version) => return Err(version.wrong(&"version: this casemate reads version 1")),
+            // A file of comments says nothing in any version.
+            None if entries.is_empty() => {}
+            None => return Err(file.wrong(0, &"version is missing: begin with version = 1")),
         }
         for entry in entries {
             match entry.key {
@@ -78,7 +83,7 @@ impl Document {
                                 return Err(entry.unknown());
                             }
                         }
-                        profiles.insert(entry.key.to_owned(), settings);
+                        profiles.push((entry.key.to_owned(), settings));
                     }
                 }
                 "exemption" => {
@@ -100,7 +105,7 @@ impl Document {
         for entry in entry.array()? {
             let key = entry.line()?.value;
             if key.starts_with("io.casemate.") {
-                return Err(entry.wrong(format_args!("\"{key}\" is what the container itself asks for")));
+                return Err(entry.wrong(&format_args!("\"{key}\" is what the container itself asks for")));
             }
             self.engine_annotations.insert(key, entry.said(()));
         }
@@ -108,30 +113,31 @@ impl Document {
     }
 
     /// What can be judged only when everything is read.
-    fn check(&mut self, profiles: &BTreeMap<String, Settings>) -> Result<()> {
+    fn check(&mut self, profiles: &Profiles) -> Result<()> {
         if let (Some(level), Some(minimum)) = (&self.settings.level, &self.minimum)
             && level.value < minimum.value
         {
             let what = format!("{}: level {} is below the minimum {}", level.origin, level.value, minimum.value);
             return Err(contradiction(format!("{what} ({})", minimum.origin)));
         }
-        let mut names: BTreeMap<String, String> = BTreeMap::new();
+        let mut names: Vec<Said<String>> = Vec::new();
         for exemption in &mut self.exemptions {
             let Said { value: name, origin } = &exemption.name;
-            if let Some(first) = names.insert(name.clone(), origin.clone()) {
+            if let Some(Said { origin: first, .. }) = names.iter().find(|said| said.value == *name) {
                 return Err(contradiction(format!("{origin}: there is an exemption \"{name}\" already ({first})")));
             }
+            names.push(exemption.name.clone());
             if let Some((key, said)) =
-                exemption.annotations.iter().find(|(key, _)| !self.engine_annotations.contains_key(*key))
+                exemption.annotations.iter().find(|(key, _)| !self.engine_annotations.contains_key(key))
             {
                 let what = format!("{}: exemption \"{name}\" goes by the annotation \"{key}\"", said.origin);
                 return Err(contradiction(format!("{what}, which is not among the engine-annotations"))
                     .hint("name it there if nobody but the engine can write it"));
             }
             if let Some(named) = &exemption.profile {
-                let settings = profiles.get(&named.value);
+                let settings = profiles.iter().rfind(|(name, _)| *name == named.value);
                 let missing = || contradiction(format!("{}: there is no profile \"{}\"", named.origin, named.value));
-                exemption.settings = settings.ok_or_else(missing)?.clone();
+                exemption.settings = settings.ok_or_else(missing)?.1.clone();
             }
         }
         Ok(())
@@ -146,7 +152,7 @@ fn lacking(entry: Entry<'_>) -> Result<Said<Lacking>> {
     match entry.text()? {
         "report" => Ok(entry.said(Lacking::Report)),
         "refuse" => Ok(entry.said(Lacking::Refuse)),
-        other => Err(entry.wrong(format_args!("lacking: unknown word \"{other}\": want report or refuse"))),
+        other => Err(entry.wrong(&format_args!("lacking: unknown word \"{other}\": want report or refuse"))),
     }
 }
 

@@ -64,15 +64,28 @@ impl Settings {
         Ok(true)
     }
 
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        let Settings { level, modes, seccomp, overlay_allow, binds_allow, exec } = self;
+        let words = level.is_none() && seccomp.is_none() && exec.is_none();
+        words && modes.is_empty() && overlay_allow.is_empty() && binds_allow.is_empty()
+    }
+
     /// Lets `over` have its way: what it says replaces what is said here; what it allows is allowed as well.
     pub fn override_with(&mut self, over: &Settings) {
         let Settings { level, modes, seccomp, overlay_allow, binds_allow, exec } = over.clone();
         self.level = level.or(self.level.take());
-        self.modes.extend(modes);
         self.seccomp = seccomp.or(self.seccomp.take());
-        self.overlay_allow.extend(overlay_allow);
-        self.binds_allow.extend(binds_allow);
         self.exec = exec.or(self.exec.take());
+        for (rule, said) in modes {
+            self.modes.insert(rule, said);
+        }
+        for (token, said) in overlay_allow {
+            self.overlay_allow.insert(token, said);
+        }
+        for (path, said) in binds_allow {
+            self.binds_allow.insert(path, said);
+        }
     }
 }
 
@@ -88,18 +101,18 @@ fn seccomp(entry: Entry<'_>, profile: ReadProfile<'_>) -> Result<SeccompChoice> 
     if !names.contains(&text) {
         let known = names.join(", ");
         let what = format_args!("unknown seccomp profile \"{text}\": want {known}, or an absolute path");
-        return Err(entry.wrong(what));
+        return Err(entry.wrong(&what));
     }
     Ok(SeccompChoice::Family(text.to_owned()))
 }
 
 fn add_tokens(allow: &mut BTreeMap<String, Said<()>>, entry: Entry<'_>) -> Result<()> {
-    let known = overlay::tokens().map_err(|why| entry.wrong(why))?;
+    let known = overlay::tokens().map_err(|why| entry.wrong(&why))?;
     for entry in entry.array()? {
         let text = entry.text()?;
         if !known.iter().any(|(token, _)| token == text) {
             let known: Vec<&str> = known.iter().map(|(token, _)| token.as_str()).collect();
-            return Err(entry.wrong(format_args!("unknown token \"{text}\": want {}", known.join(", "))));
+            return Err(entry.wrong(&format_args!("unknown token \"{text}\": want {}", known.join(", "))));
         }
         allow.insert(text.to_owned(), entry.said(()));
     }
@@ -115,9 +128,13 @@ fn exec(table: Entry<'_>) -> Result<Said<ExecMode>> {
             "probes" => {
                 let mut lists = Vec::new();
                 for list in entry.array()? {
-                    let argv = list.array()?.map(|arg| arg.text().map(str::to_owned)).collect::<Result<Vec<_>>>()?;
+                    let argv = list
+                        .array()?
+                        .into_iter()
+                        .map(|arg| arg.text().map(str::to_owned))
+                        .collect::<Result<Vec<_>>>()?;
                     if argv.is_empty() {
-                        return Err(list.wrong("probes: an argument list has at least the program"));
+                        return Err(list.wrong(&"probes: an argument list has at least the program"));
                     }
                     lists.push(argv);
                 }
@@ -126,15 +143,15 @@ fn exec(table: Entry<'_>) -> Result<Said<ExecMode>> {
             _ => return Err(entry.unknown()),
         }
     }
-    let mode = mode.ok_or_else(|| table.wrong("exec: mode is missing: want allow, probes or deny"))?;
+    let mode = mode.ok_or_else(|| table.wrong(&"exec: mode is missing: want allow, probes or deny"))?;
     let value = match (mode.text()?, probes) {
         ("probes", Some((_, lists))) if !lists.is_empty() => ExecMode::Probes(lists),
-        ("probes", _) => return Err(mode.wrong("exec: mode probes takes a list probes; for none at all say deny")),
-        ("allow" | "deny", Some((probes, _))) => return Err(probes.wrong("exec: probes count in mode probes only")),
+        ("probes", _) => return Err(mode.wrong(&"exec: mode probes takes a list probes; for none at all say deny")),
+        ("allow" | "deny", Some((probes, _))) => return Err(probes.wrong(&"exec: probes count in mode probes only")),
         ("allow", None) => ExecMode::Allow,
         ("deny", None) => ExecMode::Deny,
         (other, _) => {
-            return Err(mode.wrong(format_args!("exec: unknown mode \"{other}\": want allow, probes or deny")));
+            return Err(mode.wrong(&format_args!("exec: unknown mode \"{other}\": want allow, probes or deny")));
         }
     };
     Ok(mode.said(value))
