@@ -113,8 +113,8 @@ struct Input {
     /// What it is called.
     file: String,
     bytes: Vec<u8>,
-    /// The bundle that it belongs to, by which the host's policy chooses.
-    bundle: Option<Bundle>,
+    /// The absolute path of the directory that it is in, for root filesystems given by a relative one.
+    directory: String,
 }
 
 /// `casemate check`; whether there is nothing to fail a pipeline for.
@@ -127,8 +127,12 @@ pub fn run(check: &Check, globals: &Globals, colour: Colour, log: &Log, out: &mu
         Check::Config(config) => {
             let input = open(config.path.as_deref())?;
             let facts = facts()?;
-            let enforcement = enforcement(config, globals, &input, &facts, log)?;
-            let report = examine(&input.file, &input.bytes, config, enforcement, &facts)?;
+            let spec = Spec::parse(&input.bytes).map_err(|error| Error::from(error).context(&input.file))?;
+            let enforcement = match config.level {
+                Some(level) => Enforcement::new(level, "--level"),
+                None => Gate::of(globals).choose("ID", &spec, &input.directory, &facts, log)?,
+            };
+            let report = examine(&input, &spec, config, enforcement, &facts)?;
             let text = match config.format {
                 CheckFormat::Text => show::text(&report, colour),
                 CheckFormat::Json => format!("{:#}\n", serde_json::json!(report)),
@@ -141,30 +145,26 @@ pub fn run(check: &Check, globals: &Globals, colour: Colour, log: &Log, out: &mu
     Ok(passed)
 }
 
-/// Reads a bundle, its config.json, another file, or standard input.
+/// Reads a bundle, another file, or standard input.
 fn open(path: Option<&Path>) -> Result<Input> {
     let path = path.unwrap_or(Path::new("."));
     if path == Path::new("-") {
         let mut bytes = Vec::new();
         std::io::stdin().take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).call("read", "stdin")?;
-        return Ok(Input { file: "stdin".to_owned(), bytes, bundle: None });
+        return Ok(Input { file: "stdin".to_owned(), bytes, directory: "/".to_owned() });
     }
-    let is_config = path.file_name().is_some_and(|name| name == "config.json");
-    let directory = match path.parent().filter(|_| is_config && !path.is_dir()) {
-        Some(parent) if parent.as_os_str().is_empty() => Some(Path::new(".")),
-        Some(parent) => Some(parent),
-        None => path.is_dir().then_some(path),
-    };
-    if let Some(directory) = directory {
-        let bundle = Bundle::open(Some(directory))?;
-        let file = directory.strip_prefix(".").unwrap_or(directory).join("config.json").display().to_string();
-        return Ok(Input { file, bytes: bundle.config.clone(), bundle: Some(bundle) });
+    if path.is_dir() {
+        let bundle = Bundle::open(Some(path))?;
+        let file = path.strip_prefix(".").unwrap_or(path).join("config.json").display().to_string();
+        return Ok(Input { file, bytes: bundle.config.clone(), directory: bundle.path.clone() });
     }
     // O_NONBLOCK: a FIFO must not hang us; `read_regular` refuses it.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).call("open", path.display())?;
     let bytes = spec::read_regular(file, path)?;
-    Ok(Input { file: path.display().to_string(), bytes, bundle: None })
+    let absolute = std::path::absolute(path).call("getcwd", ".")?;
+    let directory = absolute.parent().unwrap_or(Path::new("/")).display().to_string();
+    Ok(Input { file: path.display().to_string(), bytes, directory })
 }
 
 /// This host for a caller who may do everything: the question is about the configuration.
@@ -176,17 +176,22 @@ fn facts() -> Result<Facts> {
 }
 
 /// The whole judgement.
-fn examine(file: &str, bytes: &[u8], config: &CheckConfig, enforcement: Enforcement, facts: &Facts) -> Result<Report> {
-    let spec = Spec::parse(bytes).map_err(|error| Error::from(error).context(file))?;
+fn examine(
+    input: &Input,
+    spec: &Spec,
+    config: &CheckConfig,
+    enforcement: Enforcement,
+    facts: &Facts,
+) -> Result<Report> {
     // What was parsed is UTF-8.
-    let text = String::from_utf8_lossy(bytes);
-    let unsupported = invalid_or_unsupported(&spec, facts).map_err(|error| error.context(file))?;
-    let verdict = judge::create(&spec, &enforcement, facts);
+    let text = String::from_utf8_lossy(&input.bytes);
+    let unsupported = invalid_or_unsupported(spec, facts).map_err(|error| error.context(&input.file))?;
+    let verdict = judge::create(spec, &enforcement, facts);
     let mut findings = of_verdict(&verdict);
     let mut items = Vec::new();
     if let Some(standard) = config.standard {
         let after = (!config.as_written).then_some((&enforcement, &verdict));
-        items = standard::items(standard, &spec, after, facts);
+        items = standard::items(standard, spec, after, facts);
         findings.retain(|finding| finding.outcome == Outcome::Refused && !config.as_written);
     }
     for finding in findings.iter_mut().chain(items.iter_mut().flat_map(|item| item.findings.iter_mut())) {
@@ -198,7 +203,7 @@ fn examine(file: &str, bytes: &[u8], config: &CheckConfig, enforcement: Enforcem
     let passed = findings.iter().all(|finding| finding.outcome != Outcome::Refused)
         && items.iter().all(|item| item.grade != Grade::Violated);
     Ok(Report {
-        file: file.to_owned(),
+        file: input.file.clone(),
         level: enforcement.level,
         chosen_by: enforcement.chosen_by,
         standard: config.standard,
@@ -208,23 +213,6 @@ fn examine(file: &str, bytes: &[u8], config: &CheckConfig, enforcement: Enforcem
         findings,
         items,
     })
-}
-
-/// A level that was given here, with nothing changed; otherwise what `create` would go by. Without a bundle, a relative
-/// root filesystem lies in no place that an exemption could be for.
-fn enforcement(
-    config: &CheckConfig,
-    globals: &Globals,
-    input: &Input,
-    facts: &Facts,
-    log: &Log,
-) -> Result<Enforcement> {
-    if let Some(level) = config.level {
-        return Ok(Enforcement::new(level, "--level"));
-    }
-    let spec = Spec::parse(&input.bytes).map_err(|error| Error::from(error).context(&input.file))?;
-    let place = input.bundle.as_ref().map_or("/", |bundle| bundle.path.as_str());
-    Gate::of(globals).choose("ID", &spec, place, facts, log)
 }
 
 /// A configuration that breaks the runtime-spec is no ground to judge on. What is only not supported, here or by this

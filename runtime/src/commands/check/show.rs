@@ -78,6 +78,8 @@ const SHOWN: usize = 5;
 fn at(report: &Report, finding: &Finding) -> String {
     let file = report.file.rsplit('/').next().unwrap_or_default();
     match &*finding.pointer {
+        // The text of a note has its place in it.
+        "" if finding.outcome == Outcome::Noted => String::new(),
         "" => "(not in config.json)".to_owned(),
         pointer => format!("{file}:{} {pointer}", finding.place.line),
     }
