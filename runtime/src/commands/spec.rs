@@ -8,7 +8,7 @@ use crate::spec::{
 };
 use rustix::fs::{CWD, Mode as FileMode, OFlags};
 use rustix::io::Errno;
-use serde::Serialize as _;
+use serde::Serialize;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -65,7 +65,7 @@ pub fn run(bundle: &Path, rootless: bool) -> Result<()> {
 }
 
 /// The document, indented with tabs.
-fn json(spec: &Spec) -> Result<Vec<u8>> {
+pub(super) fn json(spec: &impl Serialize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(b"\t");
     spec.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))

@@ -1,6 +1,8 @@
 //! What a micro-container is made of: a root filesystem with this program in it, and a configuration as careless as
 //! engines still accept. Every protection that such a container has is one that casemate gave it.
 
+use seccomp_profiles::Profile;
+
 use crate::spec::{
     Capabilities, DeviceCgroup, Linux, Mount, Namespace, PosixRlimit, Process, Resources, Root, Spec, User, VERSION,
 };
@@ -121,9 +123,15 @@ fn linux(asked: &Asked<'_>) -> Linux {
         // One of each, so that it is not a procfs with nothing masked, which is refused.
         masked_paths: vec!["/proc/scsi".to_owned()],
         readonly_paths: vec!["/proc/bus".to_owned()],
-        seccomp: serde_json::from_str(r#"{"defaultAction":"SCMP_ACT_ALLOW"}"#).ok(),
+        seccomp: allow_all(),
         ..Linux::default()
     }
+}
+
+/// A profile that allows every call, read as that of any configuration.
+fn allow_all() -> Option<Profile> {
+    let text = br#"{"ociVersion":"1.3.0","linux":{"seccomp":{"defaultAction":"SCMP_ACT_ALLOW"}}}"#;
+    Spec::parse(text).ok()?.linux?.seccomp
 }
 
 /// A mount from its type, destination, source and options.

@@ -3,6 +3,7 @@
 use super::bundle::{self, BOUND, DISK, ESCAPE, PROGRAM, SENTINEL, SET_UID, WRITABLE};
 use super::view::View;
 use crate::cgroup::{self, Layout};
+use crate::commands::spec::json;
 use crate::error::{Call as _, Error, Kind, Result};
 use crate::host::{HostFacts, capability_names};
 use crate::policy::Level;
@@ -147,10 +148,8 @@ impl Ground {
     fn create_as(&self, id: &str, level: Level, spec: &Spec) -> Result<Container> {
         let directory = at(id);
         fs::create_dir(&directory).call("mkdir", &directory)?;
-        let config = serde_json::to_vec(spec);
-        let config = config.map_err(|error| Error::new(Kind::System, format!("config.json: {error}")))?;
         let path = format!("{directory}/config.json");
-        fs::write(&path, config).call("write", &path)?;
+        fs::write(&path, json(spec)?).call("write", &path)?;
         let pid_file = format!("{directory}/pid");
         let args = ["create", "--bundle", &directory, "--pid-file", &pid_file, id];
         let mut child = self.start(level, &args, Stdio::piped(), &format!("{directory}/{ERRORS}"))?;

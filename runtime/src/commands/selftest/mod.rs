@@ -18,7 +18,7 @@ mod view;
 
 use crate::cli::ReportFormat;
 use crate::commands::doctor::Colour;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Call as _, Error, Kind, Result};
 use crate::policy::{Level, Rule};
 use crate::spec::Spec;
 use checks::{CHECKS, Check, Look, Scene, Seen, Status, answer, judge};
@@ -193,12 +193,10 @@ fn lack(rule: Rule, ground: &Ground) -> Option<&'static str> {
 fn added(ground: &Ground, level: Level, container: &Result<View>, mut spec: Spec) -> Result<View> {
     let container = container.as_ref().map_err(Clone::clone)?;
     let path = at("process.json");
-    let wrong = |error: String| Error::new(Kind::System, format!("write \"{path}\": {error}"));
     if let Some(process) = &mut spec.process {
         process.args = vec![bundle::PROGRAM.into(), "selftest-probe".into(), "status".into(), ground.token.clone()];
     }
-    let text = serde_json::to_vec(&spec.process).map_err(|error| wrong(error.to_string()))?;
-    std::fs::write(&path, text).map_err(|error| wrong(error.to_string()))?;
+    std::fs::write(&path, super::spec::json(&spec.process)?).call("write", &path)?;
     let Ended { success, stdout, error } = ground.call(level, &["exec", "--process", &path, container.id()])?;
     match success {
         true => Ok(View::of_status(stdout)),
