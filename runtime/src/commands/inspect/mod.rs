@@ -18,7 +18,7 @@ mod risk;
 mod show;
 
 use super::doctor::Colour;
-use super::{Root, print};
+use super::{Root, json, print};
 use crate::cli::{Inspect, ReportFormat};
 use crate::error::{Call as _, Error, Kind, Result};
 use crate::host;
@@ -76,7 +76,7 @@ pub fn run(root: &Root, inspect: &Inspect, colour: Colour, out: &mut dyn Write) 
     let report = look.at(&Container::load(&root.existing()?, id.as_str())?)?;
     let text = match inspect.format {
         ReportFormat::Text => show::page(&report, colour),
-        ReportFormat::Json => json(&report)?,
+        ReportFormat::Json => json(&report)? + "\n",
     };
     print(out, &text)?;
     Ok(report.differences.mismatches.is_empty())
@@ -90,7 +90,7 @@ fn all(root: &Root, format: ReportFormat, colour: Colour, look: &Look, out: &mut
     };
     let text = match format {
         ReportFormat::Text => show::table(&lines, colour),
-        ReportFormat::Json => json(&lines)?,
+        ReportFormat::Json => json(&lines)? + "\n",
     };
     print(out, &text)?;
     Ok(lines.iter().all(|line| matches!(line, Line::Report(report) if report.differences.mismatches.is_empty())))
@@ -107,11 +107,6 @@ fn lines(store: &Store, look: &Look) -> Result<Vec<Line>> {
         }
     }
     Ok(lines)
-}
-
-fn json(value: &impl Serialize) -> Result<String> {
-    let text = serde_json::to_string_pretty(value);
-    text.map(|text| text + "\n").map_err(|error| Error::new(Kind::System, format!("write json: {error}")))
 }
 
 /// What is the same for all containers.
