@@ -1,11 +1,11 @@
-//! bpf(2), as much of it as device programs of cgroups need.
+//! bpf(2), as much of it as device programs of cgroups need. What tracing needs is in `tracing`.
 
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 
-const BPF_PROG_LOAD: libc::c_long = 5;
+pub(super) const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_PROG_ATTACH: libc::c_long = 8;
 const BPF_PROG_DETACH: libc::c_long = 9;
 const BPF_PROG_GET_FD_BY_ID: libc::c_long = 13;
@@ -53,11 +53,11 @@ pub enum Attach<'a> {
 /// The beginning of `union bpf_attr` for `BPF_PROG_LOAD`.
 #[repr(C)]
 #[derive(Default)]
-struct Load {
-    prog_type: u32,
-    insn_cnt: u32,
-    insns: u64,
-    license: u64,
+pub(super) struct Load {
+    pub(super) prog_type: u32,
+    pub(super) insn_cnt: u32,
+    pub(super) insns: u64,
+    pub(super) license: u64,
     log_level: u32,
     log_size: u32,
     log_buf: u64,
@@ -232,18 +232,18 @@ pub fn program_name(program: BorrowedFd<'_>) -> Result<String, Errno> {
     Ok(String::from_utf8_lossy(name).into_owned())
 }
 
-fn address<T>(pointer: *const T) -> u64 {
+pub(super) fn address<T>(pointer: *const T) -> u64 {
     pointer.expose_provenance() as u64
 }
 
-fn number(fd: BorrowedFd<'_>) -> u32 {
+pub(super) fn number(fd: BorrowedFd<'_>) -> u32 {
     fd.as_raw_fd().cast_unsigned()
 }
 
 /// # Safety
 /// `A` is the beginning of `union bpf_attr` for `command`, and every pointer in it is valid for what
 /// the command does with it.
-unsafe fn bpf<A>(command: libc::c_long, attr: &mut A) -> Result<RawFd, Errno> {
+pub(super) unsafe fn bpf<A>(command: libc::c_long, attr: &mut A) -> Result<RawFd, Errno> {
     // SAFETY: the kernel reads, and for some commands writes, at most `size_of::<A>()` bytes of `attr`;
     // the caller vouches for the pointers in it.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attr, size_of::<A>()) };
@@ -255,7 +255,7 @@ unsafe fn bpf<A>(command: libc::c_long, attr: &mut A) -> Result<RawFd, Errno> {
 
 /// # Safety
 /// As for [`bpf`], and `command` returns a new descriptor; bpf(2) makes them close-on-exec.
-unsafe fn bpf_fd<A>(command: libc::c_long, attr: &mut A) -> Result<OwnedFd, Errno> {
+pub(super) unsafe fn bpf_fd<A>(command: libc::c_long, attr: &mut A) -> Result<OwnedFd, Errno> {
     // SAFETY: the caller keeps the promises of `bpf`.
     let fd = unsafe { bpf(command, attr) }?;
     // SAFETY: the descriptor is new, so nobody else owns it.

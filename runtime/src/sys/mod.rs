@@ -16,3 +16,4 @@ pub mod probe;
 pub mod ptrace;
 pub mod signal;
 pub mod spawn;
+pub mod tracing;
