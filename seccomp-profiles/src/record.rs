@@ -1,6 +1,6 @@
 //! A profile made of the calls that were seen: the least that a program needs, as far as it was watched.
 
-use crate::profile::{Action, Arg, Architecture, Operator, Profile, Rule};
+use crate::profile::{Action, Architecture, Arg, Operator, Profile, Rule};
 use crate::syscalls::{Arch, Syscall};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,30 +64,29 @@ impl Recording {
         self.unnamed.iter().copied()
     }
 
-    /// The profile that allows what was seen through `native` and other ABIs, and what `base` allows.
+    /// The profile that allows what was seen through `native` and other ABIs, and what any of `bases` allows; the first
+    /// of them has the default action and the flags.
     ///
     /// # Errors
-    /// A base that is no list of what is allowed: its default action lets calls through, or a rule of it does something
-    /// else than to allow.
-    pub fn profile(&self, native: Arch, base: Option<&Profile>) -> Result<Profile, String> {
-        let mut profile = match base {
-            Some(base) => allow_list(base)?,
-            None => Profile {
-                default_action: Action::Errno,
-                default_errno_ret: None,
-                architectures: Vec::new(),
-                flags: None,
-                listener_path: String::new(),
-                listener_metadata: String::new(),
-                syscalls: Vec::new(),
-            },
-        };
+    /// A base that is no list of what is allowed, by its place: its default action lets calls through, or a rule of it
+    /// does something else than to allow.
+    pub fn profile(&self, native: Arch, bases: &[Profile]) -> Result<Profile, (usize, String)> {
+        let mut merged: Option<Profile> = None;
+        for (at, base) in bases.iter().enumerate() {
+            let base = allow_list(base).map_err(|why| (at, why))?;
+            match &mut merged {
+                None => merged = Some(base),
+                Some(merged) => {
+                    merged.syscalls.extend(base.syscalls);
+                    base.architectures.into_iter().for_each(|word| add(&mut merged.architectures, word));
+                }
+            }
+        }
+        let mut profile = merged.unwrap_or_else(|| Profile::with_default(Action::Errno));
         for arch in self.architectures.iter().copied().chain([native]) {
             let mut known = Architecture::ALL.iter().copied().filter(|word| *word != Architecture::Native);
             let word = known.find(|word| word.arch(native) == Some(arch));
-            if let Some(word) = word.filter(|word| !profile.architectures.contains(word)) {
-                profile.architectures.push(word);
-            }
+            word.into_iter().for_each(|word| add(&mut profile.architectures, word));
         }
         // What has no conditions is one rule, in front; the others follow by name.
         let rules = std::mem::take(&mut profile.syscalls);
@@ -112,6 +111,12 @@ impl Recording {
         rules.sort_by(|a, b| a.names.cmp(&b.names));
         profile.syscalls = [allow(names, Vec::new())].into_iter().chain(rules).collect();
         Ok(profile)
+    }
+}
+
+fn add(words: &mut Vec<Architecture>, word: Architecture) {
+    if !words.contains(&word) {
+        words.push(word);
     }
 }
 
@@ -179,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_was_seen_is_allowed_and_nothing_else() {
-        let profile = recorded(&[("read", None), ("socket", None)]).profile(Arch::X86_64, None).unwrap();
+        let profile = recorded(&[("read", None), ("socket", None)]).profile(Arch::X86_64, &[]).unwrap();
         for name in ["read", "socket", "execve", "exit_group", "rt_sigreturn"] {
             assert!(allows(&profile, name, 77), "{name}");
         }
@@ -193,7 +198,7 @@ mod tests {
     #[test]
     fn arguments_that_were_seen_are_allowed_and_no_others() {
         let seen = [("socket", Some(1)), ("socket", Some(0xf_0000_0002)), ("clone", Some(0x0120_0011))];
-        let profile = recorded(&seen).profile(Arch::X86_64, None).unwrap();
+        let profile = recorded(&seen).profile(Arch::X86_64, &[]).unwrap();
         for (name, argument, wanted) in [
             ("socket", 1, true),
             ("socket", 2, true),
@@ -203,23 +208,27 @@ mod tests {
         ] {
             assert_eq!(allows(&profile, name, argument), wanted, "{name} {argument}");
         }
-        let mixed = recorded(&[("socket", Some(1)), ("socket", None)]).profile(Arch::X86_64, None).unwrap();
+        let mixed = recorded(&[("socket", Some(1)), ("socket", None)]).profile(Arch::X86_64, &[]).unwrap();
         assert!(allows(&mixed, "socket", 38));
         let many = recorded(&(0..20).map(|value| ("prctl", Some(value))).collect::<Vec<_>>());
-        assert!(allows(&many.profile(Arch::X86_64, None).unwrap(), "prctl", 99));
+        assert!(allows(&many.profile(Arch::X86_64, &[]).unwrap(), "prctl", 99));
     }
 
     #[test]
     fn a_merged_profile_allows_what_either_allows() {
-        let first = recorded(&[("socket", Some(1)), ("prctl", Some(15))]).profile(Arch::X86_64, None).unwrap();
+        let first = recorded(&[("socket", Some(1)), ("prctl", Some(15))]).profile(Arch::X86_64, &[]).unwrap();
         let second = recorded(&[("socket", Some(2)), ("prctl", None), ("mount", None)]);
-        let both = second.profile(Arch::X86_64, Some(&first)).unwrap();
+        let both = second.profile(Arch::X86_64, &[first]).unwrap();
         for (name, argument, wanted) in
             [("socket", 1, true), ("socket", 2, true), ("socket", 3, false), ("prctl", 4, true), ("mount", 0, true)]
         {
             assert_eq!(allows(&both, name, argument), wanted, "{name} {argument}");
         }
-        assert_eq!(second.profile(Arch::X86_64, Some(&both)).unwrap(), both, "merging again changes nothing");
+        assert_eq!(
+            second.profile(Arch::X86_64, std::slice::from_ref(&both)).unwrap(),
+            both,
+            "merging again changes nothing"
+        );
     }
 
     #[test]
@@ -229,11 +238,11 @@ mod tests {
             r#"{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["read"],"action":"SCMP_ACT_TRAP"}]}"#,
         ] {
             let base = Profile::from_json(text.as_bytes()).unwrap();
-            assert!(Recording::default().profile(Arch::X86_64, Some(&base)).is_err(), "{text}");
+            assert!(Recording::default().profile(Arch::X86_64, &[base]).is_err(), "{text}");
         }
         let text = r#"{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["read"],"action":"SCMP_ACT_ERRNO"}]}"#;
         let base = Profile::from_json(text.as_bytes()).unwrap();
-        assert!(!allows(&Recording::default().profile(Arch::X86_64, Some(&base)).unwrap(), "read", 0));
+        assert!(!allows(&Recording::default().profile(Arch::X86_64, &[base]).unwrap(), "read", 0));
     }
 
     #[test]
@@ -241,7 +250,7 @@ mod tests {
         let mut recording = Recording::default();
         recording.see(Arch::X86, 4, None);
         recording.see(Arch::X86_64, 9999, None);
-        let profile = recording.profile(Arch::X86_64, None).unwrap();
+        let profile = recording.profile(Arch::X86_64, &[]).unwrap();
         assert_eq!(profile.architectures, [Architecture::X86, Architecture::X86_64]);
         assert_eq!(recording.unnamed().collect::<Vec<_>>(), [(Arch::X86_64, 9999)]);
         assert!(allows(&profile, "write", 1));

@@ -9,9 +9,9 @@
 mod draw;
 
 use draw::{Actions, Draw};
-use seccomp_profiles::sandbox::{self, Outcome, Outer};
 use seccomp_profiles::interpret::Program;
 use seccomp_profiles::profile::Architecture;
+use seccomp_profiles::sandbox::{self, Outcome, Outer};
 use seccomp_profiles::syscalls::X32_BIT;
 use seccomp_profiles::{Action, Arch, Insn, Profile, SeccompData, compile};
 

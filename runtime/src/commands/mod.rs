@@ -27,6 +27,7 @@ pub mod ps;
 mod root;
 pub mod run;
 pub mod selftest;
+pub mod seccomp;
 pub mod spec;
 pub mod start;
 pub mod state;

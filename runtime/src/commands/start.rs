@@ -51,7 +51,7 @@ pub fn run(root: &Root, id: &ContainerId, log: &Log) -> Result<()> {
         }
         None => Ok(()),
     };
-    let program = || program(&config, &container).unwrap_or_default();
+    let program = || program_of(&config, &container).unwrap_or_default();
     let hooks = spec.hooks.as_ref().is_some_and(|hooks| !hooks.start_container.is_empty());
     let expected = launch::Expected { listener: listener.is_some(), hooks };
     launch::start(&channel, process.as_fd(), expected, &program, &cgroup, &mut deliver)
@@ -80,8 +80,11 @@ fn open_bundle(path: &str) -> Result<OwnedFd> {
         .call("open", path)
 }
 
-/// The container's program once more, for the words of its last operations.
-fn program(config: &[u8], container: &Container) -> Result<Vec<Op>> {
+/// The container's program once more, for the words of its last operations or for its filter.
+///
+/// # Errors
+/// A stored configuration that is no longer right.
+pub(super) fn program_of(config: &[u8], container: &Container) -> Result<Vec<Op>> {
     let spec = Spec::parse(config)?;
     let request = CreateRequest {
         id: container.record.id.clone(),

@@ -1,5 +1,6 @@
 //! bpf(2), as much of it as device programs of cgroups need. What tracing needs is in `tracing`.
 
+use std::ffi::CStr;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -54,10 +55,10 @@ pub enum Attach<'a> {
 #[repr(C)]
 #[derive(Default)]
 pub(super) struct Load {
-    pub(super) prog_type: u32,
-    pub(super) insn_cnt: u32,
-    pub(super) insns: u64,
-    pub(super) license: u64,
+    prog_type: u32,
+    insn_cnt: u32,
+    insns: u64,
+    license: u64,
     log_level: u32,
     log_size: u32,
     log_buf: u64,
@@ -66,6 +67,19 @@ pub(super) struct Load {
     prog_name: [u8; 16],
     prog_ifindex: u32,
     expected_attach_type: u32,
+}
+
+impl Load {
+    /// The attributes point to the program and the licence, which have to outlive their use.
+    pub(super) fn new(kind: u32, program: &[Insn], licence: &CStr) -> Result<Load, Errno> {
+        Ok(Load {
+            prog_type: kind,
+            insn_cnt: u32::try_from(program.len()).map_err(|_| Errno::TOOBIG)?,
+            insns: address(program.as_ptr()),
+            license: address(licence.as_ptr()),
+            ..Load::default()
+        })
+    }
 }
 
 /// The same for `BPF_PROG_ATTACH` and `BPF_PROG_DETACH`.
@@ -133,14 +147,8 @@ struct ProgramInfo {
 /// # Errors
 /// `EPERM` without CAP_BPF or CAP_SYS_ADMIN, `EINVAL` or `EACCES` for a program the verifier refuses.
 pub fn load_cgroup_device(program: &[Insn], name: &str) -> Result<OwnedFd, Errno> {
-    let mut attr = Load {
-        prog_type: BPF_PROG_TYPE_CGROUP_DEVICE,
-        insn_cnt: u32::try_from(program.len()).map_err(|_| Errno::TOOBIG)?,
-        insns: address(program.as_ptr()),
-        license: address(c"Apache-2.0".as_ptr()),
-        expected_attach_type: BPF_CGROUP_DEVICE,
-        ..Load::default()
-    };
+    let mut attr = Load::new(BPF_PROG_TYPE_CGROUP_DEVICE, program, c"Apache-2.0")?;
+    attr.expected_attach_type = BPF_CGROUP_DEVICE;
     // The last byte stays zero: the kernel wants the name terminated.
     for (to, from) in attr.prog_name.iter_mut().take(15).zip(name.bytes()) {
         *to = from;

@@ -40,7 +40,7 @@ struct CreateMap {
 
 /// The same for operations on an element.
 #[repr(C)]
-struct Element {
+struct OfElement {
     map_fd: u32,
     padding: u32,
     key: u64,
@@ -56,6 +56,9 @@ struct RawTracepoint {
     prog_fd: u32,
     padding: u32,
 }
+
+/// A key and its value.
+pub type Element<const K: usize, const V: usize> = ([u8; K], [u8; V]);
 
 /// A map: `K` is the key's size in bytes, `V` the value's.
 #[derive(Debug)]
@@ -99,9 +102,8 @@ impl<const K: usize, const V: usize> Map<K, V> {
     pub fn get(&self, key: &[u8; K]) -> Result<Option<[u8; V]>, Errno> {
         let mut value = [0; V];
         let mut attr = self.element(key, address(value.as_mut_ptr()));
-        // SAFETY: as above; the kernel writes V bytes to the value: hash and array maps write V rounded up to 8, and all
-        // maps that are read here have values of whole words.
-        const { assert!(V.is_multiple_of(8) || V == 4) };
+        // SAFETY: key and value have the lengths that the map was made with, outlive the call, and the kernel writes no more
+        // than the value.
         match unsafe { bpf(BPF_MAP_LOOKUP_ELEM, &mut attr) } {
             Ok(_) => Ok(Some(value)),
             Err(Errno::NOENT) => Ok(None),
@@ -113,14 +115,19 @@ impl<const K: usize, const V: usize> Map<K, V> {
     ///
     /// # Errors
     /// What bpf(2) reports.
-    pub fn elements(&self) -> Result<Vec<([u8; K], [u8; V])>, Errno> {
+    pub fn elements(&self) -> Result<Vec<Element<K, V>>, Errno> {
         let mut elements = Vec::new();
         let mut last: Option<[u8; K]> = None;
         loop {
             let mut next = [0; K];
             let key = last.as_ref().map_or(0, |key| address(key.as_ptr()));
-            let mut attr =
-                Element { map_fd: number(self.fd.as_fd()), padding: 0, key, value: address(next.as_mut_ptr()), flags: 0 };
+            let mut attr = OfElement {
+                map_fd: number(self.fd.as_fd()),
+                padding: 0,
+                key,
+                value: address(next.as_mut_ptr()),
+                flags: 0,
+            };
             // SAFETY: the last key, where there is one, and the next one have K bytes and outlive the call.
             match unsafe { bpf(BPF_MAP_GET_NEXT_KEY, &mut attr) } {
                 Ok(_) => {}
@@ -139,8 +146,8 @@ impl<const K: usize, const V: usize> Map<K, V> {
         self.fd.as_fd()
     }
 
-    fn element(&self, key: &[u8; K], value: u64) -> Element {
-        Element { map_fd: number(self.fd.as_fd()), padding: 0, key: address(key.as_ptr()), value, flags: 0 }
+    fn element(&self, key: &[u8; K], value: u64) -> OfElement {
+        OfElement { map_fd: number(self.fd.as_fd()), padding: 0, key: address(key.as_ptr()), value, flags: 0 }
     }
 }
 
@@ -150,17 +157,10 @@ impl<const K: usize, const V: usize> Map<K, V> {
 /// `EPERM` without CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN; `EINVAL` on a kernel without tracing programs, or for a
 /// program the verifier refuses; `ENOENT` for an unknown tracepoint.
 pub fn attach(tracepoint: &CStr, program: &[Insn]) -> Result<OwnedFd, Errno> {
-    let mut load = Load {
-        prog_type: BPF_PROG_TYPE_RAW_TRACEPOINT,
-        insn_cnt: u32::try_from(program.len()).map_err(|_| Errno::TOOBIG)?,
-        insns: address(program.as_ptr()),
-        license: address(LICENCE.as_ptr()),
-        ..Load::default()
-    };
+    let mut load = Load::new(BPF_PROG_TYPE_RAW_TRACEPOINT, program, LICENCE)?;
     // SAFETY: the program and the licence outlive the call, and their lengths are those given.
     let loaded = unsafe { bpf_fd(BPF_PROG_LOAD, &mut load) }?;
-    let mut attr =
-        RawTracepoint { name: address(tracepoint.as_ptr()), prog_fd: number(loaded.as_fd()), padding: 0 };
+    let mut attr = RawTracepoint { name: address(tracepoint.as_ptr()), prog_fd: number(loaded.as_fd()), padding: 0 };
     // SAFETY: the name is NUL-terminated and outlives the call.
     unsafe { bpf_fd(BPF_RAW_TRACEPOINT_OPEN, &mut attr) }
 }
