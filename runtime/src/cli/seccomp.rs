@@ -72,12 +72,13 @@ pub(super) fn seccomp() -> Command {
         "Work with seccomp profiles",
         "`casemate seccomp COMMAND --help` tells more. All but record and trace need no privileges.",
     );
-    let words = Arg::new("words").value_name("COMMAND").help("One of the commands above, and what it takes");
+    let words = Arg::new("words").value_name("COMMAND").hide(true);
     let words = words.num_args(1..).required(true).trailing_var_arg(true).value_parser(value_parser!(OsString));
     COMMANDS
         .into_iter()
         .fold(definition.arg(words), |definition, (name, about)| definition.subcommand(Command::new(name).about(about)))
         .disable_help_subcommand(true)
+        .override_usage("casemate seccomp COMMAND [ARGUMENT...]")
 }
 
 fn record() -> Command {

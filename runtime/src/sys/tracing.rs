@@ -8,6 +8,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 const BPF_MAP_CREATE: libc::c_long = 0;
 const BPF_MAP_LOOKUP_ELEM: libc::c_long = 1;
 const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
+const BPF_MAP_DELETE_ELEM: libc::c_long = 3;
 const BPF_MAP_GET_NEXT_KEY: libc::c_long = 4;
 const BPF_RAW_TRACEPOINT_OPEN: libc::c_long = 17;
 
@@ -109,6 +110,16 @@ impl<const K: usize, const V: usize> Map<K, V> {
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(errno),
         }
+    }
+
+    /// Takes a key out.
+    ///
+    /// # Errors
+    /// `ENOENT` for a key that is not there.
+    pub fn remove(&self, key: &[u8; K]) -> Result<(), Errno> {
+        let mut attr = self.element(key, 0);
+        // SAFETY: the key has the length that the map was made with, outlives the call, and is only read.
+        unsafe { bpf(BPF_MAP_DELETE_ELEM, &mut attr) }.map(drop)
     }
 
     /// All elements of a hash, as they are now. One that is changed meanwhile may be in it or not.

@@ -3,9 +3,11 @@
 use super::super::printable;
 use crate::error::errno_text;
 use rustix::io::Errno;
+use seccomp_profiles::diff::columns;
+use seccomp_profiles::record::FIRST_ARGUMENT;
 use seccomp_profiles::{Arch, Syscall};
 use serde_json::{Value, json};
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A call as the kernel saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,48 +124,96 @@ impl Denied {
         }
     }
 
-    /// One line: who, what, and what became of it.
-    pub fn line(&self) -> String {
-        format!("{} {}: {}: {}", self.pid, printable(&self.comm), self.call_text(), self.outcome_text())
-    }
-
-    /// The same for programs.
-    pub fn json(&self) -> Value {
-        let mut value = json!({"syscall": self.call.name(), "number": self.call.number, "pid": self.pid,
-            "comm": self.comm, "count": self.count});
-        if let Some(object) = value.as_object_mut() {
-            match self.outcome {
-                Outcome::Errno(errno) => {
-                    object.insert("errno".into(), errno.into());
-                    object.insert("args".into(), self.call.arguments.to_vec().into());
-                }
-                Outcome::Signal => {
-                    object.insert("signal".into(), "SIGSYS".into());
-                }
-            }
-        }
-        value
+    /// Processes of one name that are denied one call are told together, and apart where the first argument counts.
+    fn kind(&self) -> Kind {
+        let counts = Syscall::from_number(self.call.arch, self.call.number)
+            .is_some_and(|call| FIRST_ARGUMENT.contains(&call.name()));
+        let [first, ..] = self.call.arguments;
+        (self.comm.clone(), self.call.arch, self.call.number, if counts { first } else { 0 }, self.outcome)
     }
 }
 
-/// A table of denied calls, the most frequent first.
-pub fn table(denied: &[Denied]) -> String {
-    let mut sorted: Vec<&Denied> = denied.iter().collect();
-    sorted.sort_by_key(|one| (std::cmp::Reverse(one.count), one.pid, one.call.number));
-    let mut text = format!("{:>8}  {:>8}  {:<16} {:<24} {}\n", "COUNT", "PID", "PROCESS", "ANSWER", "SYSCALL");
-    for one in sorted {
-        // Writing to a string cannot fail.
-        let _written = writeln!(
-            text,
-            "{:>8}  {:>8}  {:<16} {:<24} {}",
-            one.count,
-            one.pid,
-            printable(&one.comm),
-            one.outcome_text(),
-            one.call_text()
-        );
+type Kind = (String, Arch, u32, u64, Outcome);
+
+/// Denials of one kind.
+#[derive(Clone, Debug)]
+struct Kin {
+    first: Denied,
+    pids: BTreeSet<u32>,
+    count: u64,
+}
+
+/// Denied calls, counted.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    kinds: BTreeMap<Kind, Kin>,
+}
+
+impl Tally {
+    /// Adds what was read, each process and call of it once.
+    pub fn add(&mut self, denied: &[Denied]) {
+        for one in denied {
+            let new = || Kin { first: one.clone(), pids: BTreeSet::new(), count: 0 };
+            let kin = self.kinds.entry(one.kind()).or_insert_with(new);
+            kin.pids.insert(one.pid);
+            kin.count = kin.count.saturating_add(one.count);
+        }
     }
-    text
+
+    /// A line for each kind that `before` does not have: who, what, and what became of it.
+    pub fn lines_beyond(&self, before: &Tally) -> String {
+        let new = self.kinds.iter().filter(|(kind, _)| !before.kinds.contains_key(*kind));
+        new.map(|(_, Kin { first, .. })| {
+            format!("{} {}: {}: {}\n", first.pid, printable(&first.comm), first.call_text(), first.outcome_text())
+        })
+        .collect()
+    }
+
+    /// Whether nothing was denied.
+    pub fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    fn sorted(&self) -> Vec<&Kin> {
+        let mut sorted: Vec<&Kin> = self.kinds.values().collect();
+        sorted.sort_by_key(|kin| std::cmp::Reverse(kin.count));
+        sorted
+    }
+
+    /// A table, the most frequent first.
+    pub fn table(&self) -> String {
+        let header = ["COUNT", "PID", "PROCESS", "ANSWER", "SYSCALL"].map(str::to_owned);
+        let rows = self.sorted().into_iter().map(|kin| {
+            let pid = match kin.pids.len() {
+                1 => kin.first.pid.to_string(),
+                many => format!("{many} pids"),
+            };
+            let (who, what) = (printable(&kin.first.comm), kin.first.call_text());
+            [kin.count.to_string(), pid, who, kin.first.outcome_text(), what]
+        });
+        columns([header].into_iter().chain(rows).collect())
+    }
+
+    /// The same for programs.
+    pub fn json(&self) -> Vec<Value> {
+        let all = self.sorted().into_iter().map(|Kin { first, pids, count }| {
+            let mut value = json!({"syscall": first.call.name(), "number": first.call.number, "comm": first.comm,
+                "pids": pids, "count": count});
+            if let Some(object) = value.as_object_mut() {
+                match first.outcome {
+                    Outcome::Errno(errno) => {
+                        object.insert("errno".into(), errno.into());
+                        object.insert("args".into(), first.call.arguments.to_vec().into());
+                    }
+                    Outcome::Signal => {
+                        object.insert("signal".into(), "SIGSYS".into());
+                    }
+                }
+            }
+            value
+        });
+        all.collect()
+    }
 }
 
 #[cfg(test)]
@@ -176,24 +226,39 @@ mod tests {
         Denied { call, pid: 7, comm: "a\x1bb".into(), outcome: Outcome::Errno(1), count: 3 }
     }
 
+    fn tally(denied: &[Denied]) -> Tally {
+        let mut tally = Tally::default();
+        tally.add(denied);
+        tally
+    }
+
     #[test]
     fn a_line_says_who_what_and_why() {
         let socket = denied("socket", [38, 5, 0, 0, 0, 0]);
-        assert_eq!(socket.line(), "7 a?b: socket(AF_ALG, 5, 0, ...): operation not permitted");
+        let line = |one: &Denied| tally(std::slice::from_ref(one)).lines_beyond(&Tally::default());
+        assert_eq!(line(&socket), "7 a?b: socket(AF_ALG, 5, 0, ...): operation not permitted\n");
         let unshare = denied("unshare", [0x1002_0000, 0, 0, 0, 0, 0]);
         assert_eq!(unshare.call_text(), "unshare(CLONE_NEWNS|CLONE_NEWUSER, 0, 0, ...)");
         let clone = denied("clone", [0x1000_0011, 16, 0, 0, 0, 0]);
         assert_eq!(clone.call_text(), "clone(CLONE_NEWUSER|0x11, 0x10, 0, ...)");
         let killed = Denied { outcome: Outcome::Signal, ..denied("ptrace", [0; 6]) };
-        assert_eq!(killed.line(), "7 a?b: ptrace(?): SIGSYS");
-        assert_eq!(killed.json()["signal"], "SIGSYS");
-        assert_eq!(socket.json()["args"][0], 38);
+        assert_eq!(line(&killed), "7 a?b: ptrace(?): SIGSYS\n");
+        assert_eq!(tally(&[killed]).json()[0]["signal"], "SIGSYS");
+        assert_eq!(tally(&[socket]).json()[0]["args"][0], 38);
     }
 
     #[test]
-    fn the_table_begins_with_what_happens_most() {
-        let (one, two) = (denied("mount", [0; 6]), Denied { count: 9, ..denied("socket", [0; 6]) });
-        let text = table(&[one, two]);
-        assert!(text.find("socket") < text.find("mount"), "{text}");
+    fn one_line_for_all_processes_of_a_name_and_one_for_each_family() {
+        let mount = denied("mount", [4096, 0, 0, 0, 0, 0]);
+        let again = Denied { pid: 8, count: 1, ..denied("mount", [8192, 0, 0, 0, 0, 0]) };
+        let mut all = tally(&[mount.clone(), denied("socket", [38, 0, 0, 0, 0, 0])]);
+        let before = all.clone();
+        all.add(&[again, denied("socket", [17, 0, 0, 0, 0, 0])]);
+        let new = all.lines_beyond(&before);
+        assert!(new.contains("AF_PACKET") && !new.contains("mount"), "{new}");
+        let table = all.table();
+        assert!(table.contains("2 pids") && table.find("mount") < table.find("AF_ALG"), "{table}");
+        assert_eq!(all.json()[0]["pids"], json!([7, 8]));
+        assert_eq!(all.json()[0]["count"], 4);
     }
 }

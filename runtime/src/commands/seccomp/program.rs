@@ -34,7 +34,7 @@ pub struct Maps {
     pub calls: u32,
     /// Calls denied, perhaps.
     pub denied: u32,
-    /// One counter: what found no place.
+    /// Two counters: what found no place among the calls made, and among those denied.
     pub lost: u32,
 }
 
@@ -93,7 +93,7 @@ const KEY: i16 = REGS - 64;
 /// [`DENIED_VALUE`] bytes.
 const VALUE: i16 = KEY - 72;
 /// 4 bytes.
-const ZERO: i16 = VALUE - 4;
+const COUNTER: i16 = VALUE - 4;
 
 // Offsets in pt_regs of x86_64 (asm/ptrace.h), in the order of a call's arguments.
 const NATIVE_ARGUMENTS: [i16; 6] = [112, 104, 96, 56, 72, 64];
@@ -108,7 +108,6 @@ const SYS_SECCOMP: u32 = 1;
 enum Label {
     Out,
     New,
-    Lost,
     Argument,
     Store,
     Hit,
@@ -176,7 +175,7 @@ impl Code {
 
     /// Adds one to the first word of the value at [`KEY`], which is made from register 3 and [`VALUE`] where it is not
     /// there; ends the program.
-    fn count(&mut self, map: u32, lost: u32) {
+    fn count(&mut self, map: u32, lost: u32, counter: u32) {
         self.map(R1, map);
         self.stack(R2, KEY);
         self.add(CALL, 0, 0, 0, MAP_LOOKUP);
@@ -192,10 +191,9 @@ impl Code {
         self.add(MOVE_TO, R4, 0, 0, 0);
         self.add(CALL, 0, 0, 0, MAP_UPDATE);
         self.jump(IF_EQUAL, R0, 0, Label::Out);
-        self.place(Label::Lost);
-        self.add(SET_WORD, STACK, 0, ZERO, 0);
+        self.add(SET_WORD, STACK, 0, COUNTER, counter);
         self.map(R1, lost);
-        self.stack(R2, ZERO);
+        self.stack(R2, COUNTER);
         self.add(CALL, 0, 0, 0, MAP_LOOKUP);
         self.jump(IF_EQUAL, R0, 0, Label::Out);
         self.add(MOVE_TO, R1, 0, 0, 1);
@@ -249,7 +247,7 @@ pub fn entered(maps: &Maps, with_argument: &[u32]) -> Vec<Insn> {
         code.read(KEY + 8, 8);
         code.place(Label::Store);
     }
-    code.count(maps.calls, maps.lost);
+    code.count(maps.calls, maps.lost, 0);
     code.finish()
 }
 
@@ -290,7 +288,7 @@ pub fn left(maps: &Maps, errnos: &[u16], examined: [bool; 6]) -> Vec<Insn> {
             code.add(SET, STACK, 0, KEY + 16 + offset, 0);
         }
     }
-    code.count(maps.denied, maps.lost);
+    code.count(maps.denied, maps.lost, 1);
     code.finish()
 }
 
@@ -313,6 +311,6 @@ pub fn signalled(maps: &Maps) -> Vec<Insn> {
         code.add(SET, STACK, 0, KEY + 16 + offset, 0);
         code.add(SET, STACK, 0, VALUE + 8 + offset, 0);
     }
-    code.count(maps.denied, maps.lost);
+    code.count(maps.denied, maps.lost, 1);
     code.finish()
 }

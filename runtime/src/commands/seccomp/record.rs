@@ -2,7 +2,7 @@
 
 use super::super::create::Made;
 use super::super::{Root, print, run};
-use super::denied::table;
+use super::denied::Tally;
 use super::guard::Guard;
 use super::verdict::Verdict;
 use super::watch::{Watch, What};
@@ -51,8 +51,8 @@ pub fn run(
     dismissed?;
     let (watch, verdict) = watching.ok_or_else(|| Error::new(Kind::System, "the container ran and was not watched"))?;
     let recording = watch.made()?;
-    let denied = verdict.as_ref().map(|verdict| watch.denied(verdict)).transpose()?.unwrap_or_default();
-    let lost = watch.lost()?;
+    let denied = verdict.as_ref().map(|verdict| watch.denied(verdict)).transpose()?;
+    let [lost, _] = watch.lost()?;
     if lost > 0 {
         let what = format!("{lost} calls found no place: the profile would not be complete");
         return Err(Error::new(Kind::System, what).hint("record without --arguments"));
@@ -60,8 +60,10 @@ pub fn run(
     for (arch, number) in recording.unnamed() {
         log.warn(&format!("call {number} of {} has no name here, so no profile can allow it", arch.name()));
     }
-    if !denied.is_empty() {
-        eprint!("denied by the container's own filter, and not in the profile:\n{}", table(&denied));
+    let mut tally = Tally::default();
+    tally.add(&denied.unwrap_or_default().0);
+    if !tally.is_empty() {
+        eprint!("denied by the container's own filter, and not in the profile:\n{}", tally.table());
     }
     let mut json = serde_json::to_string_pretty(&profile(&recording, &bases, request)?)
         .map_err(|why| Error::new(Kind::System, why.to_string()))?;

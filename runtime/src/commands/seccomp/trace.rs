@@ -1,7 +1,7 @@
 //! `seccomp trace`: which calls of a running container its filter denies, as it happens.
 
 use super::super::{Root, json, not_running, print};
-use super::denied::{Denied, table};
+use super::denied::Tally;
 use super::verdict::Verdict;
 use super::watch::{Watch, What};
 use crate::cli::{ReportFormat, SeccompTrace};
@@ -11,7 +11,6 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
@@ -37,39 +36,45 @@ pub fn run(root: &Root, request: &SeccompTrace, out: &mut dyn Write) -> Result<(
     let text = request.format == ReportFormat::Text;
     let began = Instant::now();
     let deadline = request.duration.map(|duration| began + duration);
-    let mut told = BTreeSet::new();
     let mut reader = !text || print(out, "watching; the kernel counts (bpf)\n")?;
-    let denied = loop {
+    // What was read and taken out of the kernel; all that was read.
+    let (mut settled, mut told) = (Tally::default(), Tally::default());
+    loop {
         let left = deadline.map_or(STEP, |deadline| deadline.saturating_duration_since(Instant::now()).min(STEP));
         let over = left.is_zero() || !reader || wait(&signals, process.as_fd(), left)?;
-        let denied = watch.denied(&verdict)?;
-        for one in denied.iter().filter(|_| text) {
-            if told.insert((one.pid, one.call.arch, one.call.number, one.outcome)) {
-                reader &= print(out, &(one.line() + "\n"))?;
-            }
+        let (denied, forgotten) = watch.denied(&verdict)?;
+        let mut tally = settled.clone();
+        tally.add(&denied);
+        if text {
+            reader &= print(out, &tally.lines_beyond(&told))?;
         }
+        if forgotten {
+            settled = tally.clone();
+        }
+        told = tally;
         if over {
-            break denied;
+            break;
         }
-    };
+    }
+    let [_, lost] = watch.lost()?;
     let report = match request.format {
-        ReportFormat::Text => report(&denied, began.elapsed(), watch.lost()?),
+        ReportFormat::Text => report(&told, began.elapsed(), lost),
         ReportFormat::Json => {
             json(&serde_json::json!({"id": request.id.as_str(), "method": "bpf",
-                "seconds": began.elapsed().as_secs_f64(), "lost": watch.lost()?,
-                "denied": denied.iter().map(Denied::json).collect::<Vec<_>>()}))?
+                "seconds": began.elapsed().as_secs_f64(), "lost": lost,
+                "denied": told.json()}))?
                 + "\n"
         }
     };
     print(out, &report).map(drop)
 }
 
-fn report(denied: &[Denied], time: Duration, lost: u64) -> String {
+fn report(denied: &Tally, time: Duration, lost: u64) -> String {
     let lost = if lost > 0 { format!("{lost} more found no place and are not told\n") } else { String::new() };
     if denied.is_empty() {
         return format!("nothing was denied in {:.0} s\n{lost}", time.as_secs_f64());
     }
-    format!("\n{}{lost}", table(denied))
+    format!("\n{}{lost}", denied.table())
 }
 
 /// Whether a signal came or the process ended within the time.

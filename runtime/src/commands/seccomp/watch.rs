@@ -61,7 +61,7 @@ impl Watch {
         cgroups.set(&[0; 4], &cgroup.as_raw_fd().to_ne_bytes()).map_err(of_map)?;
         let calls: Map<CALL_KEY, 8> = Map::new(MapKind::Hash, CALLS).map_err(of_map)?;
         let denied: Map<DENIED_KEY, DENIED_VALUE> = Map::new(MapKind::Hash, DENIALS).map_err(of_map)?;
-        let lost: Map<4, 8> = Map::new(MapKind::Array, 1).map_err(of_map)?;
+        let lost: Map<4, 8> = Map::new(MapKind::Array, 2).map_err(of_map)?;
         let number = |fd: std::os::fd::BorrowedFd<'_>| fd.as_raw_fd().cast_unsigned();
         let maps = Maps {
             cgroup: number(cgroups.as_fd()),
@@ -108,13 +108,19 @@ impl Watch {
         Ok(recording)
     }
 
-    /// The calls that were denied so far.
+    /// The calls that were denied, and whether they are forgotten now: they are when they take half of the places or
+    /// more, for processes come and go, and each needs places.
     ///
     /// # Errors
     /// A failed call.
-    pub fn denied(&self, verdict: &Verdict) -> Result<Vec<Denied>> {
+    pub fn denied(&self, verdict: &Verdict) -> Result<(Vec<Denied>, bool)> {
         let mut all = Vec::new();
-        for (key, value) in self.denied.elements().call("bpf", "map of denied calls")? {
+        let elements = self.denied.elements().call("bpf", "map of denied calls")?;
+        let forget = elements.len() >= DENIALS as usize / 2;
+        for (key, value) in elements {
+            if forget {
+                self.denied.remove(&key).call("bpf", "map of denied calls")?;
+            }
             let (number, compat, result) = (word(&key, 4), word(&key, 8), word(&key, 12));
             let arch = arch(number, compat);
             let arguments = std::array::from_fn(|i| long(&value, 8 + 8 * i));
@@ -138,16 +144,16 @@ impl Watch {
                 count: long(&value, 0),
             });
         }
-        Ok(all)
+        Ok((all, forget))
     }
 
-    /// How many calls found no place in the maps.
+    /// How many calls found no place: of those made, and of those denied.
     ///
     /// # Errors
     /// A failed call.
-    pub fn lost(&self) -> Result<u64> {
-        let lost = self.lost.get(&[0; 4]).call("bpf", "map of lost calls")?;
-        Ok(lost.map_or(0, u64::from_ne_bytes))
+    pub fn lost(&self) -> Result<[u64; 2]> {
+        let counter = |which: u32| self.lost.get(&which.to_ne_bytes()).call("bpf", "map of lost calls");
+        Ok([counter(0)?.map_or(0, u64::from_ne_bytes), counter(1)?.map_or(0, u64::from_ne_bytes)])
     }
 }
 
