@@ -38,7 +38,7 @@ pub use globals::{Globals, Rootless, default_root};
 pub use id::ContainerId;
 pub use inspect::{Doctor, Events, Explain, List, ListFormat, Probe, ProbeMode, Ps, ReportFormat, Selftest, Spec};
 pub use lifecycle::{Create, Delete, Kill, Run};
-pub use seccomp::{Seccomp, SeccompRecord, SeccompTrace};
+pub use seccomp::{Seccomp, SeccompRecord, SeccompTrace, TraceMethod};
 pub use signal::Signal;
 pub use update::{Change, Update};
 pub use user::{User, parse_id};

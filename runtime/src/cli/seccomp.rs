@@ -49,8 +49,19 @@ pub struct SeccompTrace {
     pub id: ContainerId,
     /// How long; absent until the container ends or a signal comes.
     pub duration: Option<Duration>,
+    /// How the calls are seen; absent for the best that the kernel has.
+    pub method: Option<TraceMethod>,
     /// How to print.
     pub format: inspect::ReportFormat,
+}
+
+/// How `seccomp trace` sees calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TraceMethod {
+    /// The kernel counts.
+    Bpf,
+    /// Each call is stopped.
+    Ptrace,
 }
 
 /// What follows `seccomp`, for help and completion.
@@ -102,12 +113,13 @@ fn trace() -> Command {
         "trace",
         "Watch which calls a running container is denied",
         "Prints a line for each new call that the container's seccomp filter denies to one of its processes, and a table \
-         with counts when it ends: by ^C, with the container, or after --duration. The container is not stopped, changed \
-         or slowed down by more than the counting; without this program it goes on as before.",
+         with counts when it ends: by ^C, with the container, or after --duration. The container is not changed, \
+         and goes on when this program ends in whatever way. Where the kernel can, it counts; else each call is stopped.",
     )
     .bin_name("casemate seccomp trace")
     .arg(id())
     .arg(option("duration", "DURATION", "How long, as 30s or 5m [default: until ^C]"))
+    .arg(option("method", "METHOD", "bpf (the kernel counts) or ptrace (each call is stopped, slower) [default: what works]"))
     .arg(inspect::report_format())
 }
 
@@ -140,8 +152,69 @@ pub(super) fn read(given: &Given) -> Result<Request, String> {
         "trace" => Seccomp::Trace(SeccompTrace {
             id: given.id()?,
             duration: given.parsed("duration", duration::parse)?,
+            method: given.parsed("method", |text| match text {
+                "bpf" => Ok(TraceMethod::Bpf),
+                "ptrace" => Ok(TraceMethod::Ptrace),
+                other => Err(format!("unknown method \"{other}\": want bpf or ptrace")),
+            })?,
             format: inspect::read_report_format(&given)?,
         }),
         _ => Seccomp::Guard(given.id()?),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Seccomp, String> {
+        let words = ["casemate", "seccomp"].into_iter().chain(line.split_whitespace());
+        match super::super::parse(words.map(OsString::from)) {
+            Ok((_, Request::Seccomp(seccomp))) => Ok(seccomp),
+            Ok(other) => Err(format!("{other:?}")),
+            Err(usage) => Err(usage.error.unwrap_or(usage.help)),
+        }
+    }
+
+    #[test]
+    fn the_tools_words_are_its_own() {
+        for line in ["list", "explain --caps all default socket 38", "test --live default -", "nonsense"] {
+            let words = line.split_whitespace().map(str::to_owned).collect();
+            assert_eq!(parsed(line), Ok(Seccomp::Tool(words)));
+        }
+        assert!(parsed("").unwrap_err().contains("seccomp"));
+        assert!(parsed("--help").unwrap_err().contains("record"));
+    }
+
+    #[test]
+    fn record_and_trace_are_read() {
+        let record = SeccompRecord {
+            bundle: "/b".into(),
+            id: Some("x".parse().unwrap()),
+            output: Some("p".into()),
+            merge: vec!["q".into(), "r".into()],
+            arguments: true,
+        };
+        let line = "record --arguments -o p --merge q --id x --merge=r -- /b";
+        assert_eq!(parsed(line), Ok(Seccomp::Record(record)));
+        let trace = SeccompTrace {
+            id: "x".parse().unwrap(),
+            duration: Some(Duration::from_secs(5)),
+            method: Some(TraceMethod::Ptrace),
+            format: inspect::ReportFormat::Json,
+        };
+        assert_eq!(parsed("trace x --duration 5s --method ptrace --format json"), Ok(Seccomp::Trace(trace)));
+        assert!(matches!(parsed("trace --help"), Ok(Seccomp::Help(text)) if text.contains("--duration")));
+        for (line, wrong) in [
+            ("record", "exactly 1"),
+            ("record a b", "exactly 1"),
+            ("record --nope a", "not defined: -nope"),
+            ("trace x --method strace", "want bpf or ptrace"),
+            ("trace x --duration soon", "invalid duration"),
+            ("trace ../x", "invalid container ID"),
+        ] {
+            let said = parsed(line).unwrap_err();
+            assert!(said.contains(wrong), "{line}: {said}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use crate::cli::{ContainerId, Delete};
 use crate::error::{Call, Error, Kind, Result};
 use crate::log::Log;
 use crate::plan::{self, CreateRequest};
+use crate::policy::judge;
 use crate::program::Op;
 use crate::spec::{Spec, Status};
 use crate::state::{CONFIG, Container};
@@ -85,7 +86,13 @@ fn open_bundle(path: &str) -> Result<OwnedFd> {
 /// # Errors
 /// A stored configuration that is no longer right.
 pub(super) fn program_of(config: &[u8], container: &Container) -> Result<Vec<Op>> {
-    let spec = Spec::parse(config)?;
+    let facts = host::facts()?;
+    let mut spec = Spec::parse(config)?;
+    let mut confinement = plan::Confinement::default();
+    if let Some(enforcement) = &container.record.enforcement {
+        let verdict = judge::create(&spec, enforcement, &facts);
+        (spec, confinement) = (verdict.spec, verdict.confinement);
+    }
     let request = CreateRequest {
         id: container.record.id.clone(),
         bundle: container.record.bundle.clone(),
@@ -95,7 +102,7 @@ pub(super) fn program_of(config: &[u8], container: &Container) -> Result<Vec<Op>
         takes_terminal: true,
         extra_env: Vec::new(),
         notify_directory: None,
-        confinement: Default::default(),
+        confinement,
     };
-    Ok(plan::create(&spec, &request, &host::facts()?)?.program)
+    Ok(plan::create(&spec, &request, &facts)?.program)
 }

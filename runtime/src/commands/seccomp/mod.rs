@@ -2,16 +2,19 @@
 //!
 //! `record` runs a bundle and makes a profile of the calls of its processes; `trace` tells which calls of a running
 //! container its filter denies. Both count in the kernel, from outside ([`program`]): no process of the container is
-//! stopped or asked, so nothing of it can hang or be weakened when the watcher dies.
+//! stopped or asked, so nothing of it can hang or be weakened when the watcher dies. Where the kernel cannot, `trace` stops
+//! each call ([`tracer`]).
 
 mod denied;
 mod guard;
 mod program;
 mod record;
 mod trace;
+mod tracer;
 mod verdict;
 mod watch;
 
+use super::gate::Gate;
 use super::{Root, print};
 use crate::cli::Seccomp;
 use crate::error::Result;
@@ -26,6 +29,7 @@ use std::process::ExitCode;
 pub fn run(
     root: Result<Root>,
     systemd_cgroup: bool,
+    gate: &Gate,
     request: &Seccomp,
     log: &Log,
     out: &mut dyn Write,
@@ -36,7 +40,7 @@ pub fn run(
             Ok(ExitCode::from(seccomp_profiles::machine::run("casemate seccomp", &words)))
         }
         Seccomp::Help(text) => print(out, text).map(|_| ExitCode::SUCCESS),
-        Seccomp::Record(request) => record::run(&root?, systemd_cgroup, request, log, out),
+        Seccomp::Record(request) => record::run(&root?, systemd_cgroup, gate, request, log, out),
         Seccomp::Trace(request) => trace::run(&root?, request, out).map(|()| ExitCode::SUCCESS),
         Seccomp::Guard(id) => guard::run(&root?, id, log).map(|()| ExitCode::SUCCESS),
     }

@@ -1,6 +1,7 @@
 //! `seccomp record`: runs a bundle, and makes the least profile from what its processes call.
 
 use super::super::create::Made;
+use super::super::gate::Gate;
 use super::super::{Root, print, run};
 use super::denied::Tally;
 use super::guard::Guard;
@@ -13,7 +14,7 @@ use crate::state::Container;
 use seccomp_profiles::record::Recording;
 use seccomp_profiles::{Arch, Profile};
 use std::fs::File;
-use std::io::{Seek as _, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ use std::process::ExitCode;
 pub fn run(
     root: &Root,
     systemd_cgroup: bool,
+    gate: &Gate,
     request: &SeccompRecord,
     log: &Log,
     out: &mut dyn Write,
@@ -44,7 +46,7 @@ pub fn run(
         watching = Some((Watch::begin(&made.record.cgroups, verdict.as_ref(), what)?, verdict));
         Ok(())
     };
-    let ended = run::watched(root, systemd_cgroup, &run_request(&id, request), &mut begin, log);
+    let ended = run::watched(root, systemd_cgroup, gate, &run_request(&id, request), &mut begin, log);
     // The container is gone, or `run` has said why not.
     let dismissed = guard.dismiss();
     let code = ended?;
@@ -70,8 +72,9 @@ pub fn run(
     json.push('\n');
     match (output, &request.output) {
         (Some(mut file), Some(path)) => {
-            { file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(json.as_bytes())) }
-                .call("write", path.display())?
+            // A pipe or a device has no length.
+            let empty = if file.metadata().is_ok_and(|file| file.is_file()) { file.set_len(0) } else { Ok(()) };
+            empty.and_then(|()| file.write_all(json.as_bytes())).call("write", path.display())?
         }
         _ => print(out, &json).map(drop)?,
     }

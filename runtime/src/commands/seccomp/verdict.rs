@@ -34,9 +34,14 @@ impl Verdict {
         Ok(Verdict { program, insns })
     }
 
+    /// What the filter answers.
+    pub fn answer(&self, data: &SeccompData) -> Action {
+        self.program.run(data)
+    }
+
     /// Whether the filter answers the call with this errno.
     pub fn denies(&self, data: &SeccompData, errno: u16) -> bool {
-        self.program.run(data) == Action::Errno(errno)
+        self.answer(data) == Action::Errno(errno)
     }
 
     /// The errnos that it can answer with.

@@ -158,12 +158,18 @@ impl Watch {
 }
 
 /// The ABI of a call on x86_64.
-pub fn arch(number: u32, compat: u32) -> Arch {
+fn arch(number: u32, compat: u32) -> Arch {
     match (compat & COMPAT, number & X32_BIT) {
         (0, 0) => Arch::X86_64,
         (0, _) => Arch::X32,
         _ => Arch::X86,
     }
+}
+
+/// The same by `AUDIT_ARCH_*`.
+pub fn arch_of(audit: u32, number: u32) -> Option<Arch> {
+    let compat = if audit == Arch::X86.audit() { COMPAT } else { 0 };
+    Some(arch(number, compat)).filter(|arch| arch.audit() == audit)
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {
