@@ -63,6 +63,9 @@ fn perform(globals: &Globals, request: Request, log: &Log) -> Result<ExitCode> {
             commands::spec::run(spec.bundle.as_deref().unwrap_or(Path::new(".")), spec.rootless)?;
         }
         Request::Features => commands::features::run(out)?,
+        Request::Seccomp(seccomp) => {
+            return commands::seccomp::run(root, globals.systemd_cgroup, gate, &seccomp, log, out);
+        }
         Request::Check(check) => return Ok(answer(commands::check::run(&check, globals, colour(), log, out)?)),
         Request::Doctor(doctor) => return Ok(answer(commands::doctor::run(doctor.format, colour(), out)?)),
         Request::Inspect(inspect) => return Ok(answer(commands::inspect::run(&root?, &inspect, colour(), out)?)),

@@ -172,7 +172,8 @@ pub fn text(differences: &[Difference]) -> String {
 }
 
 /// Rows with their columns aligned.
-pub(crate) fn columns<const N: usize>(rows: Vec<[String; N]>) -> String {
+#[must_use]
+pub fn columns<const N: usize>(rows: Vec<[String; N]>) -> String {
     let mut text = String::new();
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..N).map(|column| width(column).unwrap_or(0)).collect();

@@ -15,9 +15,11 @@
 //! [`capability`] set), [`profile`] (the specification's words), [`template`] (the engines' format, resolved to a profile),
 //! [`syscalls`] (names and numbers), [`compile`](mod@compile) (one profile, or several layers as one filter), [`bpf`]
 //! (instructions and actions), [`interpret`] (a filter run without a kernel), [`explain`] (which rule is responsible),
-//! [`diff`] and [`lint`] (profiles compared and judged), [`strictness`] (whether one filter is as strict as another), [`cases`] (tests of a profile), [`disasm`] (a filter as text),
-//! [`tool`] (all of it as a command); and with the feature `libseccomp` the `oracle`: the same profile compiled by
-//! libseccomp. Everything is pure: loading a filter is the runtime's business. docs/seccomp.md has the semantics.
+//! [`diff`] and [`lint`] (profiles compared and judged), [`strictness`] (whether one filter is as strict as another),
+//! [`cases`] (tests of a profile), [`disasm`] (a filter as text), [`tool`] (all of it as a command), [`record`] (a profile
+//! made of calls that were seen); and with the feature `libseccomp` the `oracle`: the same profile compiled by libseccomp.
+//! All of that is pure: loading a filter is the runtime's business. Two rooms are not: [`sandbox`] (calls made under a
+//! filter, to see what the kernel does) and [`machine`] (the tool's files and kernel). docs/seccomp.md has the semantics.
 
 pub mod bpf;
 pub mod capability;
@@ -29,10 +31,13 @@ pub mod explain;
 pub mod families;
 pub mod interpret;
 pub mod lint;
+pub mod machine;
 #[cfg(feature = "libseccomp")]
 pub mod oracle;
 pub mod overlay;
 pub mod profile;
+pub mod record;
+pub mod sandbox;
 pub mod strictness;
 pub mod syscalls;
 pub mod template;

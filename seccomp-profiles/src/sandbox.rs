@@ -9,11 +9,10 @@
 //! instruction.
 
 #![allow(unsafe_code, reason = "system calls with arbitrary numbers and arguments have no safe wrapper")]
-#![allow(dead_code, reason = "the tool and each test use their part")]
 #![cfg(target_arch = "x86_64")]
 
-use seccomp_profiles::bpf::{JEQ_K, LD_ABS, NR_OFFSET, RET_K, arg_offset};
-use seccomp_profiles::{Action, Arch, Insn, SeccompData};
+use crate::bpf::{JEQ_K, LD_ABS, NR_OFFSET, RET_K, arg_offset};
+use crate::{Action, Arch, Insn, SeccompData};
 use std::arch::asm;
 use std::io::Error;
 use std::mem;
@@ -23,7 +22,9 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 /// How the outer filter answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outer {
+    /// ERRNO with [`MARKER`].
     Errno,
+    /// TRACE with [`MARKER`], and a tracer that skips the call.
     Trace,
 }
 

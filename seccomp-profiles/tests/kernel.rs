@@ -7,13 +7,11 @@
 #![cfg(target_arch = "x86_64")]
 
 mod draw;
-#[path = "../src/sandbox.rs"]
-mod sandbox;
 
 use draw::{Actions, Draw};
-use sandbox::{Outcome, Outer};
 use seccomp_profiles::interpret::Program;
 use seccomp_profiles::profile::Architecture;
+use seccomp_profiles::sandbox::{self, Outcome, Outer};
 use seccomp_profiles::syscalls::X32_BIT;
 use seccomp_profiles::{Action, Arch, Insn, Profile, SeccompData, compile};
 

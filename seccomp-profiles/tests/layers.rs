@@ -3,9 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod draw;
-#[cfg(target_arch = "x86_64")]
-#[path = "../src/sandbox.rs"]
-mod sandbox;
 
 use draw::{Actions, Draw};
 use seccomp_profiles::interpret::Program;
@@ -185,7 +182,7 @@ fn the_overlay_restricted_and_an_engines_profile_join() {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn the_kernel_agrees_on_families_below_the_overlay() {
-    use sandbox::{Outcome, Outer};
+    use seccomp_profiles::sandbox::{self, Outcome, Outer};
     let overlay = Layer::Overlay(Overlay::load(&CapabilitySet::DOCKER, &[]).unwrap());
     let mut made = 0;
     for name in families::names() {

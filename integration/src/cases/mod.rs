@@ -29,6 +29,7 @@ mod races;
 mod refusals;
 mod run;
 mod seccomp;
+mod seccomp_tool;
 mod selftest;
 mod streams;
 mod terminal;
@@ -67,6 +68,7 @@ pub fn all() -> Vec<Case> {
         cgroups::all,
         cgroups_v2::all,
         seccomp::all,
+        seccomp_tool::all,
         bad_input::all,
         crash::all,
         visibility::all,

@@ -28,6 +28,9 @@ pub struct Create {
     pub no_new_keyring: bool,
     /// How many descriptors from 3 on the container gets.
     pub preserve_fds: u32,
+    /// `seccomp record`: the container's processes have a filter in any case, by which their calls are told from those
+    /// of a process on its way into the container.
+    pub recorded: bool,
 }
 
 /// `run`: `create` and `start`, then wait and `delete`.
@@ -151,6 +154,7 @@ fn read_create_arguments(given: &Given) -> Result<Create, String> {
         no_pivot: given.switch("no-pivot"),
         no_new_keyring: given.switch("no-new-keyring"),
         preserve_fds: given.number("preserve-fds")?.unwrap_or(0),
+        recorded: false,
     })
 }
 

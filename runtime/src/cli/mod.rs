@@ -18,6 +18,7 @@ mod grammar;
 mod id;
 mod inspect;
 mod lifecycle;
+mod seccomp;
 mod signal;
 mod size;
 mod update;
@@ -37,6 +38,7 @@ pub use globals::{Globals, Rootless, default_root};
 pub use id::ContainerId;
 pub use inspect::{Doctor, Events, Explain, List, ListFormat, Probe, ProbeMode, Ps, ReportFormat, Selftest, Spec};
 pub use lifecycle::{Create, Delete, Kill, Run};
+pub use seccomp::{Seccomp, SeccompRecord, SeccompTrace, TraceMethod};
 pub use signal::Signal;
 pub use update::{Change, Update};
 pub use user::{User, parse_id};
@@ -90,6 +92,8 @@ pub enum Request {
     Selftest(Selftest),
     /// Be the process in a container of `selftest`.
     SelftestProbe(Probe),
+    /// Look at seccomp profiles, make one, or watch a filter at work.
+    Seccomp(Seccomp),
     /// Print a completion script.
     #[cfg(feature = "man")]
     Completion(Shell),
@@ -99,12 +103,12 @@ pub enum Request {
 }
 
 impl Request {
-    /// The exit status when the request fails: 255 for `exec`, whose 1 to 254 may be the
-    /// process's own, 2 for `check`, whose 1 is an answer, and 1 for all others.
+    /// The exit status when the request fails: 255 for `exec` and `seccomp record`, whose 1 to 254 may be the
+    /// process's own, 2 for `check` and the rest of `seccomp`, whose 1 is an answer, and 1 for all others.
     pub fn failure_code(&self) -> u8 {
         match self {
-            Request::Exec(_) => 255,
-            Request::Check(_) => 2,
+            Request::Exec(_) | Request::Seccomp(Seccomp::Record(_)) => 255,
+            Request::Check(_) | Request::Seccomp(_) => 2,
             _ => 1,
         }
     }
@@ -166,6 +170,7 @@ const COMMANDS: &[Entry] = &[
     entry("explain", Order::Any, inspect::explain, inspect::read_explain),
     entry("check", Order::Any, check::check, check::read),
     entry("inspect", Order::Any, confinement::inspect, confinement::read_inspect),
+    entry("seccomp", Order::First, seccomp::seccomp, seccomp::read),
     entry("doctor", Order::Any, inspect::doctor, inspect::read_doctor),
     entry("selftest", Order::Any, inspect::selftest, inspect::read_selftest),
     entry("selftest-probe", Order::Any, inspect::selftest_probe, inspect::read_selftest_probe),

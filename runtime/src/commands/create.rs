@@ -12,7 +12,7 @@ use crate::launch::{self, Init, Means, Sources};
 use crate::log::Log;
 use crate::plan::{self, CgroupPlan, Confinement, CreateRequest, Facts, Plan};
 use crate::policy::{Enforcement, Note};
-use crate::spec::{State, Status};
+use crate::spec::{Spec, State, Status};
 use crate::state::{CONFIG, Entry, InitProcess, Phase, Record, VERSION, now, of_cgroup};
 use crate::terminal::console_socket;
 use crate::{hooks, host, notify, pid_file};
@@ -65,7 +65,10 @@ pub fn make(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Create, mo
     let mut enforcement = gate.choose(id, &bundle.spec, &bundle.path, &facts, log)?;
     gate::categories(root, id, &bundle.spec, &mut enforcement, &facts)?;
     let of_config = |error: Error| error.context(format!("{}/config.json", bundle.path));
-    let verdict = gate::admit(&bundle.spec, &enforcement, &facts, log).map_err(of_config)?;
+    let mut verdict = gate::admit(&bundle.spec, &enforcement, &facts, log).map_err(of_config)?;
+    if request.recorded {
+        have_filter(&mut verdict.spec);
+    }
     let entry_path = format!("{}/{id}", root.path.display());
     let plan_request = plan_request(request, &bundle, &verdict.confinement, mode, &caller, &entry_path);
     let plan = plan::create(&verdict.spec, &plan_request, &facts).map_err(of_config)?;
@@ -227,6 +230,12 @@ impl Made {
         let unfinished = Unfinished { entry, record: Some(record), cgroup: Some(cgroup), init: Some(init) };
         unfinished.undo(&bundle, driver, error)
     }
+}
+
+/// Gives a container without a profile one that allows everything.
+fn have_filter(spec: &mut Spec) {
+    let seccomp = &mut spec.linux.get_or_insert_default().seccomp;
+    seccomp.get_or_insert_with(|| seccomp_profiles::Profile::with_default(seccomp_profiles::profile::Action::Allow));
 }
 
 fn check_console(request: &Create, bundle: &Bundle, mode: Mode) -> Result<()> {

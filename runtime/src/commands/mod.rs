@@ -26,6 +26,7 @@ pub mod pause;
 pub mod ps;
 mod root;
 pub mod run;
+pub mod seccomp;
 pub mod selftest;
 pub mod spec;
 pub mod start;

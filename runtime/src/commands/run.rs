@@ -19,6 +19,21 @@ use std::process::ExitCode;
 /// # Errors
 /// What `create` or `start` would say.
 pub fn run(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Run, log: &Log) -> Result<ExitCode> {
+    watched(root, systemd_cgroup, gate, request, &mut |_| Ok(()), log)
+}
+
+/// The same; `before_start` is called when the container is created, and its failure ends it.
+///
+/// # Errors
+/// See [`run`].
+pub(super) fn watched(
+    root: &Root,
+    systemd_cgroup: bool,
+    gate: &Gate,
+    request: &Run,
+    before_start: &mut dyn FnMut(&Made) -> Result<()>,
+    log: &Log,
+) -> Result<ExitCode> {
     if request.detach {
         let made = create::make(root, systemd_cgroup, gate, &request.create, Mode::RunDetached, log)?;
         start(made)?;
@@ -30,6 +45,9 @@ pub fn run(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Run, log: &
         become_subreaper()?;
     }
     let made = create::make(root, systemd_cgroup, gate, &request.create, Mode::RunForeground, log)?;
+    if let Err(error) = before_start(&made) {
+        return Err(made.abandon(error));
+    }
     let host_socket = notify::host_socket();
     // Before the start: the service may be ready at once.
     let socket = host_socket.as_ref().map(|_| notify::setup(made.entry.as_fd())).transpose()?;

@@ -6,6 +6,7 @@ use crate::cli::{ContainerId, Delete};
 use crate::error::{Call, Error, Kind, Result};
 use crate::log::Log;
 use crate::plan::{self, CreateRequest};
+use crate::policy::judge;
 use crate::program::Op;
 use crate::spec::{Spec, Status};
 use crate::state::{CONFIG, Container};
@@ -51,7 +52,7 @@ pub fn run(root: &Root, id: &ContainerId, log: &Log) -> Result<()> {
         }
         None => Ok(()),
     };
-    let program = || program(&config, &container).unwrap_or_default();
+    let program = || program_of(&config, &container).unwrap_or_default();
     let hooks = spec.hooks.as_ref().is_some_and(|hooks| !hooks.start_container.is_empty());
     let expected = launch::Expected { listener: listener.is_some(), hooks };
     launch::start(&channel, process.as_fd(), expected, &program, &cgroup, &mut deliver)
@@ -80,9 +81,18 @@ fn open_bundle(path: &str) -> Result<OwnedFd> {
         .call("open", path)
 }
 
-/// The container's program once more, for the words of its last operations.
-fn program(config: &[u8], container: &Container) -> Result<Vec<Op>> {
-    let spec = Spec::parse(config)?;
+/// The container's program once more, for the words of its last operations or for its filter.
+///
+/// # Errors
+/// A stored configuration that is no longer right.
+pub(super) fn program_of(config: &[u8], container: &Container) -> Result<Vec<Op>> {
+    let facts = host::facts()?;
+    let mut spec = Spec::parse(config)?;
+    let mut confinement = plan::Confinement::default();
+    if let Some(enforcement) = &container.record.enforcement {
+        let verdict = judge::create(&spec, enforcement, &facts);
+        (spec, confinement) = (verdict.spec, verdict.confinement);
+    }
     let request = CreateRequest {
         id: container.record.id.clone(),
         bundle: container.record.bundle.clone(),
@@ -92,7 +102,7 @@ fn program(config: &[u8], container: &Container) -> Result<Vec<Op>> {
         takes_terminal: true,
         extra_env: Vec::new(),
         notify_directory: None,
-        confinement: Default::default(),
+        confinement,
     };
-    Ok(plan::create(&spec, &request, &host::facts()?)?.program)
+    Ok(plan::create(&spec, &request, &facts)?.program)
 }

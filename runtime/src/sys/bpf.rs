@@ -1,11 +1,12 @@
-//! bpf(2), as much of it as device programs of cgroups need.
+//! bpf(2), as much of it as device programs of cgroups need. What tracing needs is in `tracing`.
 
+use std::ffi::CStr;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 
-const BPF_PROG_LOAD: libc::c_long = 5;
+pub(super) const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_PROG_ATTACH: libc::c_long = 8;
 const BPF_PROG_DETACH: libc::c_long = 9;
 const BPF_PROG_GET_FD_BY_ID: libc::c_long = 13;
@@ -53,7 +54,7 @@ pub enum Attach<'a> {
 /// The beginning of `union bpf_attr` for `BPF_PROG_LOAD`.
 #[repr(C)]
 #[derive(Default)]
-struct Load {
+pub(super) struct Load {
     prog_type: u32,
     insn_cnt: u32,
     insns: u64,
@@ -66,6 +67,19 @@ struct Load {
     prog_name: [u8; 16],
     prog_ifindex: u32,
     expected_attach_type: u32,
+}
+
+impl Load {
+    /// The attributes point to the program and the licence, which have to outlive their use.
+    pub(super) fn new(kind: u32, program: &[Insn], licence: &CStr) -> Result<Load, Errno> {
+        Ok(Load {
+            prog_type: kind,
+            insn_cnt: u32::try_from(program.len()).map_err(|_| Errno::TOOBIG)?,
+            insns: address(program.as_ptr()),
+            license: address(licence.as_ptr()),
+            ..Load::default()
+        })
+    }
 }
 
 /// The same for `BPF_PROG_ATTACH` and `BPF_PROG_DETACH`.
@@ -133,14 +147,8 @@ struct ProgramInfo {
 /// # Errors
 /// `EPERM` without CAP_BPF or CAP_SYS_ADMIN, `EINVAL` or `EACCES` for a program the verifier refuses.
 pub fn load_cgroup_device(program: &[Insn], name: &str) -> Result<OwnedFd, Errno> {
-    let mut attr = Load {
-        prog_type: BPF_PROG_TYPE_CGROUP_DEVICE,
-        insn_cnt: u32::try_from(program.len()).map_err(|_| Errno::TOOBIG)?,
-        insns: address(program.as_ptr()),
-        license: address(c"Apache-2.0".as_ptr()),
-        expected_attach_type: BPF_CGROUP_DEVICE,
-        ..Load::default()
-    };
+    let mut attr = Load::new(BPF_PROG_TYPE_CGROUP_DEVICE, program, c"Apache-2.0")?;
+    attr.expected_attach_type = BPF_CGROUP_DEVICE;
     // The last byte stays zero: the kernel wants the name terminated.
     for (to, from) in attr.prog_name.iter_mut().take(15).zip(name.bytes()) {
         *to = from;
@@ -232,18 +240,18 @@ pub fn program_name(program: BorrowedFd<'_>) -> Result<String, Errno> {
     Ok(String::from_utf8_lossy(name).into_owned())
 }
 
-fn address<T>(pointer: *const T) -> u64 {
+pub(super) fn address<T>(pointer: *const T) -> u64 {
     pointer.expose_provenance() as u64
 }
 
-fn number(fd: BorrowedFd<'_>) -> u32 {
+pub(super) fn number(fd: BorrowedFd<'_>) -> u32 {
     fd.as_raw_fd().cast_unsigned()
 }
 
 /// # Safety
 /// `A` is the beginning of `union bpf_attr` for `command`, and every pointer in it is valid for what
 /// the command does with it.
-unsafe fn bpf<A>(command: libc::c_long, attr: &mut A) -> Result<RawFd, Errno> {
+pub(super) unsafe fn bpf<A>(command: libc::c_long, attr: &mut A) -> Result<RawFd, Errno> {
     // SAFETY: the kernel reads, and for some commands writes, at most `size_of::<A>()` bytes of `attr`;
     // the caller vouches for the pointers in it.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attr, size_of::<A>()) };
@@ -255,7 +263,7 @@ unsafe fn bpf<A>(command: libc::c_long, attr: &mut A) -> Result<RawFd, Errno> {
 
 /// # Safety
 /// As for [`bpf`], and `command` returns a new descriptor; bpf(2) makes them close-on-exec.
-unsafe fn bpf_fd<A>(command: libc::c_long, attr: &mut A) -> Result<OwnedFd, Errno> {
+pub(super) unsafe fn bpf_fd<A>(command: libc::c_long, attr: &mut A) -> Result<OwnedFd, Errno> {
     // SAFETY: the caller keeps the promises of `bpf`.
     let fd = unsafe { bpf(command, attr) }?;
     // SAFETY: the descriptor is new, so nobody else owns it.

@@ -16,3 +16,5 @@ pub mod probe;
 pub mod ptrace;
 pub mod signal;
 pub mod spawn;
+pub mod syscall_stop;
+pub mod tracing;

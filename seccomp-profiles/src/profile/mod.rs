@@ -84,6 +84,20 @@ impl fmt::Display for ReadError {
 impl error::Error for ReadError {}
 
 impl Profile {
+    /// A profile without rules.
+    #[must_use]
+    pub fn with_default(default_action: Action) -> Profile {
+        Profile {
+            default_action,
+            default_errno_ret: None,
+            architectures: Vec::new(),
+            flags: None,
+            listener_path: String::new(),
+            listener_metadata: String::new(),
+            syscalls: Vec::new(),
+        }
+    }
+
     /// Reads the JSON of a profile.
     ///
     /// # Errors

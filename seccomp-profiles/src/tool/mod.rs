@@ -58,8 +58,13 @@ pub struct Output {
     pub status: u8,
 }
 
-/// How the tool is used, for `--help`.
-pub const USAGE: &str = "usage: seccomp-profile list
+/// How the tool is used, for `--help`, when it is called `program`.
+#[must_use]
+pub fn usage(program: &str) -> String {
+    USAGE.replace("seccomp-profile", program)
+}
+
+const USAGE: &str = "usage: seccomp-profile list
        seccomp-profile explain PROFILE [SYSCALL [ARG...]]
        seccomp-profile diff PROFILE PROFILE
        seccomp-profile lint PROFILE
@@ -85,10 +90,10 @@ options: --caps none|docker|all|CAP_A,CAP_B   the bounding set that families are
          --format text|json
 exit codes: 0 all is well; 1 differences, findings or failed cases; 2 it could not be done";
 
-/// Runs the tool.
+/// Runs the tool; `program` is how it is called, for its usage.
 #[must_use]
-pub fn run(args: &[&str], host: &dyn Host) -> Output {
-    match options::parse(args).and_then(|options| show::run(&options, host)) {
+pub fn run(program: &str, args: &[&str], host: &dyn Host) -> Output {
+    match options::parse(program, args).and_then(|options| show::run(&options, host)) {
         Ok(output) => output,
         Err(why) => Output { stdout: Vec::new(), stderr: format!("{why}\n"), status: 2 },
     }

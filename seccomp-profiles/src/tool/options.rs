@@ -1,11 +1,13 @@
 //! The words of a command line.
 
-use super::USAGE;
+use super::usage;
 use crate::capability::CapabilitySet;
 use crate::syscalls::Arch;
 
 /// What is asked for.
 pub(super) struct Options<'a> {
+    /// How the tool is called.
+    pub(super) program: &'a str,
     /// The command and what follows it.
     pub(super) words: Vec<&'a str>,
     pub(super) caps: CapabilitySet,
@@ -16,8 +18,9 @@ pub(super) struct Options<'a> {
     pub(super) output: Option<&'a str>,
 }
 
-pub(super) fn parse<'a>(args: &[&'a str]) -> Result<Options<'a>, String> {
+pub(super) fn parse<'a>(program: &'a str, args: &[&'a str]) -> Result<Options<'a>, String> {
     let mut options = Options {
+        program,
         words: Vec::new(),
         caps: CapabilitySet::DOCKER,
         allow: Vec::new(),
@@ -42,7 +45,7 @@ pub(super) fn parse<'a>(args: &[&'a str]) -> Result<Options<'a>, String> {
             "--live" => options.live = true,
             "-h" | "--help" | "-V" | "--version" => options.words.push(name),
             // -1 is an argument of a call, - is standard input.
-            _ if name.starts_with("--") => return Err(format!("unknown option \"{name}\"\n{USAGE}")),
+            _ if name.starts_with("--") => return Err(format!("unknown option \"{name}\"\n{}", usage(program))),
             _ => options.words.push(arg),
         }
         if attached.is_some() {

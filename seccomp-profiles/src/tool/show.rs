@@ -2,7 +2,7 @@
 
 use super::options::Options;
 use super::source::{Part, Source};
-use super::{Host, Live, Output, USAGE};
+use super::{Host, Live, Output, usage};
 use crate::bpf::{Action, Insn, SeccompData};
 use crate::cases::{self, Outcome};
 use crate::compile::Layer;
@@ -18,11 +18,11 @@ pub(super) fn run(options: &Options<'_>, host: &dyn Host) -> Result<Output, Stri
     if (options.live && options.words.first() != Some(&"test"))
         || (options.output.is_some() && options.words.first() != Some(&"compile"))
     {
-        return Err(USAGE.to_owned());
+        return Err(usage(options.program));
     }
     match options.words.as_slice() {
-        ["-h" | "--help"] => Ok(said(format!("{USAGE}\n"))),
-        ["-V" | "--version"] => Ok(said(format!("seccomp-profile {}\n", env!("CARGO_PKG_VERSION")))),
+        ["-h" | "--help"] => Ok(said(usage(options.program) + "\n")),
+        ["-V" | "--version"] => Ok(said(format!("{} {}\n", options.program, env!("CARGO_PKG_VERSION")))),
         ["list"] => list(options),
         ["compile", profile] => compile(&open(profile)?, options, host),
         ["disasm", profile] => Ok(said(disasm::disassemble(&open(profile)?.filter(options)?.insns))),
@@ -31,7 +31,7 @@ pub(super) fn run(options: &Options<'_>, host: &dyn Host) -> Result<Output, Stri
         ["diff", left, right] => diff_of(&open(left)?, &open(right)?, options),
         ["lint", profile] => lint_of(&open(profile)?, options, host),
         ["test", profile, file] => test(&open(profile)?, file, options, host),
-        _ => Err(USAGE.to_owned()),
+        _ => Err(usage(options.program)),
     }
 }
 

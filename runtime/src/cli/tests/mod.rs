@@ -50,6 +50,7 @@ fn create(name: &str) -> Create {
         no_pivot: false,
         no_new_keyring: false,
         preserve_fds: 0,
+        recorded: false,
     }
 }
 
