@@ -93,13 +93,22 @@ fn host() -> impl Strategy<Value = Host> {
     )
 }
 
-fn planned(spec: &Spec, confinement: &Confinement, facts: &Facts) -> casemate::error::Result<Grants> {
-    let request = CreateRequest { confinement: confinement.clone(), ..facts::request() };
+/// Whether the filters of policy are compiled and compared: they are few, and take a hundred times as long as the rest.
+type Filters = bool;
+
+fn planned(spec: &Spec, confinement: &Confinement, facts: &Facts, filters: Filters) -> casemate::error::Result<Grants> {
+    let mut confinement = confinement.clone();
+    confinement.seccomp.retain(|_| filters);
+    let request = CreateRequest { confinement, ..facts::request() };
     plan::create(spec, &request, facts).map(|plan| grants(&plan))
 }
 
 fn spec(document: &serde_json::Value) -> Option<Spec> {
     Spec::parse(document.to_string().as_bytes()).ok()
+}
+
+fn sometimes() -> impl Strategy<Value = Filters> {
+    prop::bool::weighted(0.02)
 }
 
 fn rules(verdict: &Verdict) -> String {
@@ -117,13 +126,13 @@ const BREAKS: [&str; 2] = [
 ];
 
 /// What a verdict makes of a configuration gives no more, and can be planned where the configuration could.
-fn narrows(spec: &Spec, enforcement: &Enforcement, facts: &Facts) -> Result<(), String> {
-    let Ok(before) = planned(spec, &Confinement::default(), facts) else { return Ok(()) };
+fn narrows(spec: &Spec, enforcement: &Enforcement, facts: &Facts, filters: Filters) -> Result<(), String> {
+    let Ok(before) = planned(spec, &Confinement::default(), facts, filters) else { return Ok(()) };
     let verdict = judge::create(spec, enforcement, facts);
     if !verdict.refusals.is_empty() {
         return Ok(());
     }
-    let after = match planned(&verdict.spec, &verdict.confinement, facts) {
+    let after = match planned(&verdict.spec, &verdict.confinement, facts, filters) {
         Ok(after) => after,
         Err(error) if BREAKS.iter().any(|words| error.to_string().contains(words)) => return Ok(()),
         Err(error) => return Err(format!("no plan any more: {error}\n{}", rules(&verdict))),
@@ -161,8 +170,8 @@ fn each_rule_alone_narrows_the_configurations_of_engines() {
         let mut alone = all(Mode::Off, Level::Restricted);
         alone.modes.insert(*rule, said(Mode::Enforce));
         for (name, document) in CONFIGS.iter() {
-            for facts in [facts::hybrid(), facts::unified()] {
-                if let Err(excess) = narrows(&spec(document).unwrap(), &alone, &facts) {
+            for (facts, filters) in [(facts::hybrid(), false), (facts::unified(), ONE_EACH.contains(&name.as_str()))] {
+                if let Err(excess) = narrows(&spec(document).unwrap(), &alone, &facts, filters) {
                     wrong.push(format!("{rule} on {name}: {excess}"));
                 }
             }
@@ -171,25 +180,41 @@ fn each_rule_alone_narrows_the_configurations_of_engines() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// One of each engine.
+const ONE_EACH: [&str; 4] =
+    ["containerd-2.3-cri-17-joined-ns", "crio-1.37-02-joined-ns", "docker-20.10-01", "podman-4.3-01"];
+
+/// Checks the levels against each other, with all that refuses switched off.
+fn levels(spec: &Spec, facts: &Facts, filters: Filters) -> Result<(), String> {
+    let mut wider: Option<Grants> = None;
+    for level in Level::ALL {
+        let mut enforcement = Enforcement::new(level, "test");
+        let refusing = Rule::ALL.iter().filter(|rule| rule.effect() == Effect::Refuse);
+        enforcement.modes = refusing.map(|rule| (*rule, said(Mode::Off))).collect();
+        let verdict = judge::create(spec, &enforcement, facts);
+        if !verdict.refusals.is_empty() {
+            return Err(format!("{level} refuses: {:?}", verdict.refusals));
+        }
+        let Ok(given) = planned(&verdict.spec, &verdict.confinement, facts, filters) else { return Ok(()) };
+        match &wider {
+            Some(wider) => given.within(wider).map_err(|e| format!("{level}: {e:?}\n{}", rules(&verdict)))?,
+            None if verdict.spec != *spec || !verdict.changes.is_empty() => {
+                return Err(format!("{level} changes: {}", rules(&verdict)));
+            }
+            None => {}
+        }
+        wider = Some(given);
+    }
+    Ok(())
+}
+
+/// With the profiles of the engines themselves.
 #[test]
 fn each_level_gives_no_more_than_the_one_before() {
-    for (name, document) in CONFIGS.iter() {
-        let spec = spec(document).unwrap();
-        for facts in [facts::hybrid(), facts::unified()] {
-            let mut wider = None;
-            for level in Level::ALL {
-                let mut enforcement = Enforcement::new(level, "test");
-                let refusing = Rule::ALL.iter().filter(|rule| rule.effect() == Effect::Refuse);
-                enforcement.modes = refusing.map(|rule| (*rule, said(Mode::Off))).collect();
-                let verdict = judge::create(&spec, &enforcement, &facts);
-                let Ok(given) = planned(&verdict.spec, &verdict.confinement, &facts) else { continue };
-                if let Some(wider) = &wider {
-                    given.within(wider).unwrap_or_else(|e| panic!("{name} at {level}: {e:?}"));
-                } else {
-                    assert_eq!((&verdict.spec, verdict.changes.len()), (&spec, 0), "{name}");
-                }
-                wider = Some(given);
-            }
+    for (name, bytes) in facts::configs(&["exec-process", "update-resources"]) {
+        let filters = ONE_EACH.contains(&name.as_str());
+        if let Err(excess) = levels(&Spec::parse(&bytes).unwrap(), &facts::unified(), filters) {
+            panic!("{name}: {excess}");
         }
     }
 }
@@ -204,21 +229,21 @@ proptest! {
     })]
 
     #[test]
-    fn what_is_not_refused_is_narrowed(config in config(), policy in policy(), host in host()) {
+    fn what_is_not_refused_is_narrowed(config in config(), policy in policy(), host in host(), filters in sometimes()) {
         let Some(spec) = config.spec() else { return Ok(()) };
         let facts = host.facts();
-        if let Err(excess) = narrows(&spec, &policy.enforcement(), &facts) {
+        if let Err(excess) = narrows(&spec, &policy.enforcement(), &facts, filters) {
             prop_assert!(false, "{}", excess);
         }
     }
 
     #[test]
-    fn each_rule_alone_narrows(config in config(), rule in select(Rule::ALL.to_vec()), host in host()) {
+    fn each_rule_alone_narrows(config in config(), rule in select(Rule::ALL.to_vec()), host in host(), filters in sometimes()) {
         let Some(spec) = config.spec() else { return Ok(()) };
         let facts = host.facts();
         let mut alone = all(Mode::Off, Level::Restricted);
         alone.modes.insert(rule, said(Mode::Enforce));
-        if let Err(excess) = narrows(&spec, &alone, &facts) {
+        if let Err(excess) = narrows(&spec, &alone, &facts, filters) {
             prop_assert!(false, "{} {}", rule, excess);
         }
     }
@@ -256,29 +281,18 @@ proptest! {
     }
 
     #[test]
-    fn each_level_gives_no_more_than_the_one_before_it(config in config(), host in host()) {
+    fn each_level_gives_no_more_than_the_one_before_it(config in config(), host in host(), filters in sometimes()) {
         let Some(spec) = config.spec() else { return Ok(()) };
         let facts = host.facts();
-        let mut wider: Option<Grants> = None;
-        for level in Level::ALL {
-            let mut enforcement = Enforcement::new(level, "test");
-            let refusing = Rule::ALL.iter().filter(|rule| rule.effect() == Effect::Refuse);
-            enforcement.modes = refusing.map(|rule| (*rule, said(Mode::Off))).collect();
-            let verdict = judge::create(&spec, &enforcement, &facts);
-            prop_assert!(verdict.refusals.is_empty());
-            let Ok(given) = planned(&verdict.spec, &verdict.confinement, &facts) else { break };
-            if let Some(wider) = &wider {
-                let within = given.within(wider);
-                prop_assert!(within.is_ok(), "{}: {:?}\n{}", level, within, rules(&verdict));
-            }
-            wider = Some(given);
+        if let Err(excess) = levels(&spec, &facts, filters) {
+            prop_assert!(false, "{}", excess);
         }
     }
 
     /// Whatever is asked for, one more process is confined as the first one is.
     #[test]
     fn one_more_process_gets_no_more_than_the_first(
-        config in config(), other in any::<Index>(), asked in config(), host in host(),
+        config in config(), other in any::<Index>(), asked in config(), host in host(), filters in sometimes(),
         level in select(vec![Level::Baseline, Level::Restricted]),
     ) {
         let (Some(spec), Some(asked)) = (config.spec(), asked.spec()) else { return Ok(()) };
@@ -294,10 +308,12 @@ proptest! {
         let first = judge::create(&spec, &enforcement, &facts);
         let verdict = policy::exec(&spec, &process, &enforcement, &facts);
         prop_assert_eq!(&verdict.confinement, &first.confinement);
+        let mut confinement = verdict.confinement;
+        confinement.seccomp.retain(|_| filters);
         let request = ExecRequest {
-            id: "c1".into(), process: verdict.process, extra_env: vec![], cgroup_tasks: vec![], confinement: verdict.confinement,
+            id: "c1".into(), process: verdict.process, extra_env: vec![], cgroup_tasks: vec![], confinement,
         };
-        let Ok(init) = planned(&first.spec, &first.confinement, &facts) else { return Ok(()) };
+        let Ok(init) = planned(&first.spec, &first.confinement, &facts, filters) else { return Ok(()) };
         let Ok(exec) = plan::exec(&verdict.spec, &request, &facts).map(|plan| grants(&plan)) else { return Ok(()) };
         // The rest of init's it has by joining the container; who it is, is the caller's to say.
         let more = Grants {
