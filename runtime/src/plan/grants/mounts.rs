@@ -74,7 +74,7 @@ impl Mounted {
         let limited = options.iter().any(|(key, value)| {
             key == "size" && value.as_ref().is_some_and(|v| v.parse::<u64>().is_ok_and(|size| size > 0))
         });
-        fstype == "tmpfs" && limited && self.own.set & SCRATCH == SCRATCH && self.propagation.0 == 0
+        fstype == "tmpfs" && limited && self.own.set & SCRATCH == SCRATCH
     }
 
     /// A remount of what is there anyway, that gives nothing.
@@ -282,6 +282,9 @@ pub fn excess(now: &[Mounted], before: &[Mounted]) -> Vec<String> {
             continue;
         } else if !mounted.is_scratch() {
             found.push(format!("mount on {place}: it was not there before"));
+        } else if before.first().is_none_or(|root| mounted.propagation.0 & !root.propagation.0 != 0) {
+            // With a root that is shared inside it is, too.
+            found.push(format!("mount on {place}: it propagates"));
         } else if passed.iter().rev().find(|below| below.holds(place)).is_none_or(|below| below.is_readonly()) {
             found.push(format!("mount on {place}: one could not write there before"));
         }
