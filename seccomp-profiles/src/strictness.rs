@@ -62,7 +62,7 @@ pub fn wider(before: &Program, after: &Program) -> Result<Option<Wider>, Incompa
     let mut compared: HashSet<(Rest, Rest)> = HashSet::new();
     let archs = values(before, after, ARCH_OFFSET);
     let numbers = values(before, after, NR_OFFSET);
-    let mut ways = Ways { before, after, tests: Vec::new(), steps: 0 };
+    let mut ways = Ways { before, after, tests: Vec::new(), met_by: [0; WORDS], steps: 0 };
     for arch in archs {
         for nr in &numbers {
             let call = SeccompData { nr: *nr, arch, instruction_pointer: 0, args: [0; 6] };
@@ -153,11 +153,22 @@ struct Asked {
     holds: bool,
 }
 
+impl Asked {
+    fn is_met_by(&self, word: u32) -> bool {
+        self.test.holds(word & self.mask, self.k) == self.holds
+    }
+}
+
+/// Words of a call.
+const WORDS: usize = SeccompData::SIZE as usize / 4;
+
 struct Ways<'p> {
     before: &'p Program,
     after: &'p Program,
-    /// On the way so far; some arguments meet all of them.
+    /// On the way so far.
     tests: Vec<Asked>,
+    /// Words that meet all of them.
+    met_by: [u32; WORDS],
     steps: usize,
 }
 
@@ -183,10 +194,7 @@ impl Ways<'_> {
             // Nothing is stricter.
             _ if rank(after) == 0 => Ok(None),
             Rest::Answer(before) if rank(after) <= rank(before) => Ok(None),
-            Rest::Answer(before) => {
-                let call = self.example(call).ok_or(Incomparable)?;
-                Ok(Some(Wider { call, before, after }))
-            }
+            Rest::Answer(before) => Ok(Some(Wider { call: self.example(call), before, after })),
             Rest::Asks(at) => self.walk(false, at, Held::Constant(0), Some(after), before, call),
         }
     }
@@ -221,13 +229,23 @@ impl Ways<'_> {
                     held
                 }
                 (Step::Branch(test, k, yes, no), Held::Word(offset, mask)) => {
+                    let word = offset as usize / 4;
+                    let met_by = self.met_by.get(word).copied().ok_or(Incomparable)?;
                     for (holds, to) in [(true, yes), (false, no)] {
-                        self.tests.push(Asked { offset, mask, test, k, holds });
-                        let found = match self.solve(offset) {
-                            Some(_) => self.walk(second, to, held, answered, before, call),
-                            None => Ok(None),
+                        let asked = Asked { offset, mask, test, k, holds };
+                        self.tests.push(asked);
+                        let meets = if asked.is_met_by(met_by) { Some(met_by) } else { self.solve(offset)? };
+                        let found = match (meets, self.met_by.get_mut(word)) {
+                            (Some(meets), Some(place)) => {
+                                *place = meets;
+                                self.walk(second, to, held, answered, before, call)
+                            }
+                            _ => Ok(None),
                         };
                         self.tests.pop();
+                        if let Some(place) = self.met_by.get_mut(word) {
+                            *place = met_by;
+                        }
                         if let found @ (Ok(Some(_)) | Err(_)) = found {
                             return found;
                         }
@@ -247,28 +265,35 @@ impl Ways<'_> {
         Err(Incomparable)
     }
 
-    /// Arguments that meet all tests on the way.
-    fn example(&self, call: &SeccompData) -> Option<SeccompData> {
+    /// A call that meets all tests on the way.
+    fn example(&self, call: &SeccompData) -> SeccompData {
+        let word = |offset: u32| self.met_by.get(offset as usize / 4).copied().map_or(0, u64::from);
+        let both = |offset: u32| word(offset + 4) << 32 | word(offset);
         let mut call = *call;
-        for (index, arg) in (0_u8..).zip(call.args.iter_mut()) {
-            let low = u64::from(self.solve(arg_offset(index))?);
-            *arg = u64::from(self.solve(arg_offset(index) + 4)?) << 32 | low;
-        }
         // The place of the instruction lies before the arguments.
-        let low = u64::from(self.solve(ARCH_OFFSET + 4)?);
-        call.instruction_pointer = u64::from(self.solve(ARCH_OFFSET + 8)?) << 32 | low;
-        Some(call)
+        call.instruction_pointer = both(ARCH_OFFSET + 4);
+        for (index, arg) in (0_u8..).zip(call.args.iter_mut()) {
+            *arg = both(arg_offset(index));
+        }
+        call
     }
 
     /// A value of the word at `offset` that meets all tests of it.
-    fn solve(&self, offset: u32) -> Option<u32> {
-        let tests: Vec<Compared> =
-            self.tests.iter().filter(|test| test.offset == offset).map(Compared::of).take(64).collect();
+    fn solve(&self, offset: u32) -> Result<Option<u32>, Incomparable> {
+        let mut tests: Vec<Compared> = Vec::new();
+        for test in self.tests.iter().filter(|test| test.offset == offset).map(Compared::of) {
+            if !tests.contains(&test) {
+                tests.push(test);
+            }
+        }
         // From the highest bit down: the tests that are still open, as bits, and one value that leads there.
-        let open = (0..tests.len()).fold(0_u64, |open, place| open | 1 << place);
-        let mut states: Vec<(u64, u32)> = vec![(open, 0)];
+        let open = match tests.len() {
+            128.. => return Err(Incomparable),
+            count => (1_u128 << count) - 1,
+        };
+        let mut states: Vec<(u128, u32)> = vec![(open, 0)];
         for bit in (0..u32::BITS).rev() {
-            let mut next: Vec<(u64, u32)> = Vec::with_capacity(states.len() * 2);
+            let mut next: Vec<(u128, u32)> = Vec::with_capacity(states.len() * 2);
             for (open, value) in states {
                 for value in [value, value | 1 << bit] {
                     if let Some(open) = narrowed(&tests, open, value, bit)
@@ -280,11 +305,12 @@ impl Ways<'_> {
             }
             states = next;
         }
-        states.first().map(|(_, value)| *value)
+        Ok(states.first().map(|(_, value)| *value))
     }
 }
 
 /// A test as a comparison of the masked word with a number.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Compared {
     mask: u32,
     k: u32,
@@ -308,9 +334,9 @@ impl Compared {
 }
 
 /// Which of the open tests are still open when the bits of `value` from `bit` up are known; none where one is not met.
-fn narrowed(tests: &[Compared], mut open: u64, value: u32, bit: u32) -> Option<u64> {
+fn narrowed(tests: &[Compared], mut open: u128, value: u32, bit: u32) -> Option<u128> {
     for (place, test) in tests.iter().enumerate() {
-        if open & 1 << place == 0 {
+        if open & 1_u128 << place == 0 {
             continue;
         }
         let (have, want) = ((value & test.mask) >> bit & 1, test.k >> bit & 1);
@@ -324,7 +350,7 @@ fn narrowed(tests: &[Compared], mut open: u64, value: u32, bit: u32) -> Option<u
         if !met {
             return None;
         }
-        open &= !(1 << place);
+        open &= !(1_u128 << place);
     }
     Some(open)
 }

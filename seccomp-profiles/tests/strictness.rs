@@ -7,7 +7,7 @@ use draw::{Actions, Draw};
 use seccomp_profiles::interpret::Program;
 use seccomp_profiles::profile::{Architecture, Profile};
 use seccomp_profiles::strictness::wider;
-use seccomp_profiles::{Action, Arch, Layer, SeccompData, compile, compile_layers};
+use seccomp_profiles::{Action, Arch, CapabilitySet, Layer, Overlay, SeccompData, compile, compile_layers, families};
 
 const ABIS: [Arch; 4] = [Arch::X86_64, Arch::X86, Arch::X32, Arch::Aarch64];
 
@@ -82,5 +82,25 @@ fn layers_together_are_as_strict_as_each_of_them() {
         let both = Program::new(&both.insns).unwrap();
         assert_eq!(wider(&left, &both), Ok(None), "seed {seed}");
         assert_eq!(wider(&right, &both), Ok(None), "seed {seed}");
+    }
+}
+
+/// Filters with many conditions on one argument, as the ones of containers are.
+#[test]
+fn the_layers_of_containers_are_compared_exactly() {
+    let capabilities = |names: &[&str]| CapabilitySet::from_names(names.iter().copied()).unwrap();
+    let layers = |capabilities: &CapabilitySet, more: Option<&str>| {
+        let family = |name| Layer::Profile(families::load(name, capabilities, Arch::X86_64).unwrap());
+        let mut layers = vec![Layer::Overlay(Overlay::load(capabilities, &[]).unwrap()), family("default")];
+        layers.extend(more.map(family));
+        Program::new(&compile_layers(&layers, Arch::X86_64).unwrap().insns).unwrap()
+    };
+    let (few, many) = (capabilities(&["CAP_CHOWN"]), capabilities(&["CAP_CHOWN", "CAP_NET_RAW", "CAP_SYS_ADMIN"]));
+    assert_eq!(wider(&layers(&many, None), &layers(&few, None)), Ok(None));
+    let (before, after) = (layers(&few, None), layers(&many, None));
+    let found = wider(&before, &after).unwrap().unwrap();
+    assert_eq!((before.run(&found.call), after.run(&found.call)), (found.before, found.after));
+    for family in families::names() {
+        assert_eq!(wider(&layers(&few, None), &layers(&few, Some(family))), Ok(None), "{family}");
     }
 }

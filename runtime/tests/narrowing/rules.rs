@@ -53,7 +53,7 @@ fn policy() -> impl Strategy<Value = Policy> {
     let modes: Vec<BoxedStrategy<(Rule, Option<Mode>)>> =
         Rule::ALL.iter().map(|rule| mode(*rule).prop_map(move |mode| (*rule, mode)).boxed()).collect();
     let modes = modes.prop_map(|modes| modes.into_iter().filter_map(|(rule, mode)| Some((rule, mode?))).collect());
-    let overlay = subsequence(vec!["nested", "perf", "io_uring"], 0..3);
+    let overlay = subsequence(vec!["nested", "perf", "io-uring"], 0..3);
     let family = select(vec![None, Some("default"), Some("minimal"), Some("nested")]);
     (select(Level::ALL.to_vec()), modes, overlay, family).prop_map(|(level, modes, overlay, family)| Policy {
         level,
