@@ -156,7 +156,6 @@ impl Grants {
             Op::Seccomp { flags, filter, .. } => {
                 self.filters.push(Filter { flags: *flags, instructions: filter.clone() });
             }
-            Op::Landlock { scoped } => self.scoped |= *scoped,
             // The table of mounts has them.
             Op::AttachRoot { .. } | Op::Mount { .. } | Op::Bind { .. } | Op::SetMount { .. } => {}
             // `Plan::namespaces` has them.

@@ -68,9 +68,10 @@ pub struct Mounted {
 }
 
 impl Mounted {
-    /// A filesystem that policy gives for a directory of a root that it makes read-only.
+    /// A filesystem that policy gives for a directory of a root that it makes read-only: private, limited, and empty or
+    /// with a copy of what is there.
     pub fn is_scratch(&self) -> bool {
-        let Source::New { fstype, options, flags: None, copy_up: false } = &self.source else { return false };
+        let Source::New { fstype, options, flags: None, .. } = &self.source else { return false };
         let limited = options.iter().any(|(key, value)| {
             key == "size" && value.as_ref().is_some_and(|v| v.parse::<u64>().is_ok_and(|size| size > 0))
         });
