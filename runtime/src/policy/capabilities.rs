@@ -53,6 +53,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         keep(judge, |name| !name.eq_ignore_ascii_case(NET_RAW));
     }
     ambient(judge, &asked);
+    let asked = judge.process().and_then(|process| process.capabilities.clone()).unwrap_or_default();
     let dropped = names(&asked, |name| !name.eq_ignore_ascii_case(BIND_SERVICE));
     if !dropped.is_empty() && judge.narrows(Rule::DropCapabilities, POINTER, &dropped.join(" "), "") {
         keep(judge, |name| name.eq_ignore_ascii_case(BIND_SERVICE));

@@ -8,12 +8,19 @@ use crate::spec::DeviceCgroup;
 /// The slaves of devpts, which every terminal is: a class of devices that belongs to the container.
 const PTS: u32 = 136;
 
-/// Character devices that are the machine's memory, its ports, or the kernel's log.
-const RAW: [(u32, u32, &str); 4] = [
-    (1, 1, "the host's memory"),
-    (1, 2, "the kernel's memory"),
-    (1, 4, "the host's ports"),
-    (1, 11, "the kernel's log"),
+/// Character devices that are the machine's memory, its ports, its disks or the kernel's log: major number, and minor
+/// number or all of them (Documentation/admin-guide/devices.txt).
+const RAW: [(u32, Option<u32>, &str); 10] = [
+    (1, Some(1), "the host's memory"),
+    (1, Some(2), "the kernel's memory"),
+    (1, Some(4), "the host's ports"),
+    (1, Some(11), "the kernel's log"),
+    (1, Some(12), "memory of a crashed kernel"),
+    (10, Some(144), "the firmware's memory"),
+    (10, Some(236), "the device mapper of the host's disks"),
+    (21, None, "a disk, as a SCSI device"),
+    (90, None, "a flash memory"),
+    (202, None, "a CPU's registers"),
 ];
 
 pub(super) fn judge(judge: &mut Judge<'_>) {
@@ -102,13 +109,16 @@ fn rules_for_raw(judge: &mut Judge<'_>) {
     for (i, rule, _) in rules(judge) {
         let (Some(major), Some(minor)) = (rule.major, rule.minor) else { continue };
         let what = match rule.kind {
-            Kind::Block => Some("a disk or another block device"),
             Kind::Char => raw(major, minor),
-            Kind::All => None,
+            // Of both kinds, so a block device as well.
+            Kind::Block | Kind::All => Some("a disk or another block device"),
         };
         let listed = judge.spec.linux.as_ref().is_some_and(|linux| {
-            let is_it = |d: &crate::spec::Device| d.major == i64::from(major) && d.minor == i64::from(minor);
-            linux.devices.iter().any(is_it)
+            let same = |d: &crate::spec::Device| {
+                let kind = if d.r#type == "b" { Kind::Block } else { Kind::Char };
+                kind == rule.kind && d.major == i64::from(major) && d.minor == i64::from(minor)
+            };
+            linux.devices.iter().any(same)
         });
         // Said of the node already.
         if let Some(what) = what.filter(|_| opens(&rule) && !listed) {
@@ -124,7 +134,10 @@ fn refuse_raw(judge: &mut Judge<'_>, pointer: &str, cause: &str) {
 }
 
 fn raw(major: u32, minor: u32) -> Option<&'static str> {
-    RAW.iter().find(|(a, i, _)| (*a, *i) == (major, minor)).map(|(_, _, what)| *what)
+    let is_it = |(its_major, its_minor, _): &&(u32, Option<u32>, &str)| {
+        *its_major == major && its_minor.is_none_or(|its_minor| its_minor == minor)
+    };
+    RAW.iter().find(is_it).map(|(_, _, what)| *what)
 }
 
 fn everybodys(major: u32, minor: u32) -> bool {

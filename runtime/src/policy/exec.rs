@@ -27,7 +27,10 @@ pub struct ExecVerdict {
 
 /// Judges a process that is to be added to the container of `spec`, the configuration as the engine wrote it.
 pub fn exec(spec: &Spec, asked: &Process, enforcement: &Enforcement, facts: &Facts) -> ExecVerdict {
-    let Verdict { spec: narrowed, confinement, .. } = judge_create(spec, enforcement, facts);
+    // A container without a process of its own has filters for those that are added.
+    let mut whole = spec.clone();
+    whole.process.get_or_insert_with(|| Process { capabilities: None, ..asked.clone() });
+    let Verdict { spec: narrowed, confinement, .. } = judge_create(&whole, enforcement, facts);
     let given = spec.process.clone().unwrap_or_default();
     let init = narrowed.process.clone().unwrap_or_default();
     // The judge's configuration is that of the new process: the rules of processes hold for it as they stand.

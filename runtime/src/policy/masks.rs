@@ -1,7 +1,7 @@
 //! What of procfs and sysfs is covered or read-only.
 
 use super::judge::{Judge, switch_off};
-use super::mounts::is_bind;
+use super::mounts::{is_bind, is_remount, surely_read_only};
 use super::rule::Rule;
 use super::sensitive::below;
 use crate::plan::clean;
@@ -69,17 +69,25 @@ const HARDENED: [&str; 38] = [
     "/sys/devices/system/memory",
 ];
 
+/// A procfs without anything but processes (proc(5)).
+const SUBSET: &str = "subset=pid";
+
 pub(super) fn judge(judge: &mut Judge<'_>) {
     read_only_sys(judge);
     let procfs = mounted(judge, "/proc", "proc");
-    let sysfs = mounted(judge, "/sys", "sysfs");
-    let elsewhere =
-        judge.spec.mounts.iter().position(|m| m.r#type == "proc" && !is_bind(m) && clean(&m.destination) != "/proc");
+    let sysfs = !mounted(judge, "/sys", "sysfs").is_empty();
+    let elsewhere = judge
+        .spec
+        .mounts
+        .iter()
+        .position(|mount| mount.r#type == "proc" && is_new(mount) && clean(&mount.destination) != "/proc");
     if let Some(at) = elsewhere {
         unmasked(judge, &format!("/mounts/{at}"), "a procfs that is not on /proc shows what is masked there");
     }
-    let subset = procfs.is_some_and(|at| judge.spec.mounts[at].options.iter().any(|option| option == "subset=pid"));
-    if !subset && procfs.is_some() && !covers_proc(judge) {
+    let all_of_it = |at: &usize| judge.spec.mounts.get(*at).is_none_or(|m| !m.options.iter().any(|o| o == SUBSET));
+    let full = procfs.iter().any(all_of_it);
+    // A sandbox holds namespaces for others; some engines write none of the lists for it.
+    if full && !covers_proc(judge) && !is_sandbox(judge) {
         if !judge.is_privileged {
             unmasked(judge, "/linux/maskedPaths", "a procfs with nothing masked and nothing read-only");
         }
@@ -87,28 +95,49 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         return;
     }
     let wanted = |list: &[&str]| -> Vec<String> {
-        let there =
-            |path: &&&str| if path.starts_with("/proc") { procfs.is_some() && !subset } else { sysfs.is_some() };
+        let there = |path: &&&str| if path.starts_with("/proc") { full } else { sysfs };
         list.iter().filter(there).map(|path| (*path).to_string()).collect()
     };
     let (masked, read_only, hardened) = (wanted(&MASKED), wanted(&READ_ONLY), wanted(&HARDENED));
     let thermal = (0..judge.facts.thermal_cpus).map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle"));
-    let thermal = if sysfs.is_some() { thermal.collect() } else { Vec::new() };
+    let thermal = if sysfs { thermal.collect() } else { Vec::new() };
     cover(judge, Rule::MaskedPaths, [masked, thermal].concat(), false);
     cover(judge, Rule::MaskedPaths, read_only, true);
     cover(judge, Rule::HardenedMasks, hardened, false);
-    subset_pid(judge, procfs);
+    procfs.iter().for_each(|at| subset_pid(judge, *at));
 }
 
-/// The index of the mount that shows such a filesystem there, new or bound.
-fn mounted(judge: &Judge<'_>, at: &str, kind: &str) -> Option<usize> {
-    let shows = |mount: &Mount| clean(&mount.destination) == at && (is_bind(mount) || mount.r#type == kind);
-    judge.spec.mounts.iter().position(shows)
+/// A mount of a new filesystem, not of something that is there.
+fn is_new(mount: &Mount) -> bool {
+    !is_bind(mount) && !is_remount(mount)
+}
+
+fn is_sandbox(judge: &Judge<'_>) -> bool {
+    let keys = ["io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"];
+    keys.iter().any(|key| judge.spec.annotations.get(*key).is_some_and(|kind| kind == "sandbox"))
+}
+
+/// The indices of the mounts that show such a filesystem there, new or bound.
+fn mounted(judge: &Judge<'_>, at: &str, kind: &str) -> Vec<usize> {
+    let shows = |mount: &Mount| {
+        let right = !is_remount(mount) && (is_bind(mount) || mount.r#type == kind);
+        right && clean(&mount.destination) == at
+    };
+    judge.spec.mounts.iter().enumerate().filter(|(_, mount)| shows(mount)).map(|(at, _)| at).collect()
+}
+
+/// What `..` leads to is the image's to say.
+fn is_plain(path: &str) -> bool {
+    path.split('/').all(|part| part != "..")
 }
 
 fn covers_proc(judge: &Judge<'_>) -> bool {
     let Some(linux) = &judge.spec.linux else { return false };
-    linux.masked_paths.iter().chain(&linux.readonly_paths).any(|path| below(&clean(path), "/proc").is_some())
+    linux
+        .masked_paths
+        .iter()
+        .chain(&linux.readonly_paths)
+        .any(|path| is_plain(path) && below(&clean(path), "/proc").is_some())
 }
 
 fn unmasked(judge: &mut Judge<'_>, pointer: &str, cause: &str) {
@@ -124,9 +153,11 @@ fn cover(judge: &mut Judge<'_>, rule: Rule, wanted: Vec<String>, read_only: bool
     if !judge.asks(rule) {
         return;
     }
-    let linux = judge.linux();
-    let lists = linux.masked_paths.iter().chain(linux.readonly_paths.iter().filter(|_| read_only));
-    let given: Vec<String> = lists.map(|path| clean(path)).collect();
+    let mut given: Vec<String> = Vec::new();
+    if let Some(linux) = &judge.spec.linux {
+        let lists = linux.masked_paths.iter().chain(linux.readonly_paths.iter().filter(|_| read_only));
+        given.extend(lists.filter(|path| is_plain(path)).map(|path| clean(path)));
+    }
     let mounted: Vec<String> = judge.spec.mounts.iter().map(|mount| clean(&mount.destination)).collect();
     let missing: Vec<String> = wanted
         .into_iter()
@@ -143,35 +174,34 @@ fn cover(judge: &mut Judge<'_>, rule: Rule, wanted: Vec<String>, read_only: bool
 
 fn read_only_sys(judge: &mut Judge<'_>) {
     for (i, mount) in judge.spec.mounts.clone().iter().enumerate() {
-        let kernels = matches!(mount.r#type.as_str(), "sysfs" | "cgroup" | "cgroup2") && !is_bind(mount);
-        let writable = mount.options.iter().rev().find(|option| matches!(option.as_str(), "ro" | "rw"));
-        if !kernels || judge.is_privileged || writable.is_some_and(|option| option == "ro") {
+        let kernels = matches!(mount.r#type.as_str(), "sysfs" | "cgroup" | "cgroup2") && is_new(mount);
+        if !kernels || judge.is_privileged || surely_read_only(mount) {
             continue;
         }
         let before = format!("{} on {} writable", mount.r#type, mount.destination);
         if judge.narrows(Rule::ReadOnlySys, &format!("/mounts/{i}/options"), &before, "ro")
             && let Some(mount) = judge.spec.mounts.get_mut(i)
         {
-            mount.options.retain(|option| option != "rw");
+            mount.options.retain(|option| option != "rw" && option != "rrw");
             mount.options.push("ro".into());
         }
     }
 }
 
-fn subset_pid(judge: &mut Judge<'_>, procfs: Option<usize>) {
-    let Some(at) = procfs.filter(|at| judge.spec.mounts.get(*at).is_some_and(|mount| !is_bind(mount))) else { return };
+fn subset_pid(judge: &mut Judge<'_>, at: usize) {
+    let Some(mount) = judge.spec.mounts.get(at).filter(|mount| !is_bind(mount)) else { return };
     let pointer = format!("/mounts/{at}/options");
+    let has = mount.options.iter().any(|option| option == SUBSET);
     // The files of lxcfs, for which there is no place in such a procfs.
     let inside = |mount: &Mount| below(&clean(&mount.destination), "/proc").is_some_and(|rest| !rest.is_empty());
     if judge.asks(Rule::ProcSubset) && judge.spec.mounts.iter().any(inside) {
         judge.lacks(Rule::ProcSubset, "the configuration mounts files into /proc");
         return;
     }
-    let has = judge.spec.mounts.get(at).is_some_and(|mount| mount.options.iter().any(|option| option == "subset=pid"));
     if !has
-        && judge.narrows(Rule::ProcSubset, &pointer, "", "subset=pid")
+        && judge.narrows(Rule::ProcSubset, &pointer, "", SUBSET)
         && let Some(mount) = judge.spec.mounts.get_mut(at)
     {
-        mount.options.push("subset=pid".into());
+        mount.options.push(SUBSET.into());
     }
 }

@@ -32,6 +32,8 @@ pub mod rule;
 pub mod sensitive;
 pub mod show;
 mod sysctls;
+#[cfg(test)]
+mod tests;
 pub mod verdict;
 
 pub use choose::{Caller, Choice, Subject, choose};

@@ -31,7 +31,9 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     for (i, mount) in mounts.iter().enumerate() {
         let pointer = format!("/mounts/{i}");
         propagation(judge, mount, &pointer);
-        if is_bind(mount) {
+        if is_remount(mount) {
+            remount(judge, &mounts, i, &pointer);
+        } else if is_bind(mount) {
             source(judge, mount, &pointer);
             attributes(judge, mount, i, &pointer);
         } else {
@@ -47,11 +49,24 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
 
 /// What the opened sources turned out to be. Said of a path only that its spelling did not tell.
 pub(super) fn opened(judge: &mut Judge<'_>, bundle: &str, sources: &[Seen<'_>]) {
-    for (i, mount) in judge.spec.mounts.clone().iter().enumerate().filter(|(_, mount)| is_bind(mount)) {
+    let root = judge.spec.root.as_ref().map_or(String::new(), |root| root.path.clone());
+    let path = clean(&if root.starts_with('/') { root.clone() } else { format!("{bundle}/{root}") });
+    if let Some(seen) = sources.iter().find(|seen| seen.source.path == path) {
+        let places = [Some(seen.source.real_path.as_str()), seen.same_as].into_iter().flatten();
+        if let Some((place, why)) = places.filter_map(|place| Some((place, sensitive::whole(place)?))).next() {
+            let cause = format!("the root filesystem \"{root}\" is \"{place}\" ({why})");
+            let allow =
+                format!("give the container a root filesystem of its own, or {}", switch_off(Rule::SensitiveBinds));
+            judge.refuse(Rule::SensitiveBinds, "/root/path", cause, allow);
+        }
+    }
+    let mounts = judge.spec.mounts.clone();
+    for (i, mount) in mounts.iter().enumerate().filter(|(_, mount)| is_bind(mount) && !is_remount(mount)) {
         let path =
             if mount.source.starts_with('/') { mount.source.clone() } else { format!("{bundle}/{}", mount.source) };
         let Some(seen) = sources.iter().find(|seen| seen.source.path == path) else { continue };
-        if mount.source.starts_with('/') && look(judge.enforcement, &path, mount).is_some() {
+        let told = mount.source.starts_with('/') && look(judge.enforcement, &path, mount).is_some();
+        if told || is_hosts_shm(judge, mount) {
             continue;
         }
         let places = [Some(seen.source.real_path.as_str()), seen.same_as].into_iter().flatten();
@@ -87,23 +102,62 @@ fn look(enforcement: &Enforcement, path: &str, mount: &Mount) -> Option<sensitiv
     if enforcement.binds_allow.keys().any(|allowed| below(&path, allowed).is_some()) {
         return None;
     }
-    let readonly = mount.options.iter().rev().find_map(|option| match option.as_str() {
-        "ro" | "rro" => Some(true),
-        "rw" | "rrw" => Some(false),
-        _ => None,
+    sensitive::find(&path, surely_read_only(mount))
+}
+
+/// Whether the options say so, and none says otherwise.
+pub(super) fn surely_read_only(mount: &Mount) -> bool {
+    let has = |words: [&str; 2]| mount.options.iter().any(|option| words.contains(&option.as_str()));
+    has(["ro", "rro"]) && !has(["rw", "rrw"])
+}
+
+/// Whether an entry changes a mount that an earlier one made.
+pub(super) fn is_remount(mount: &Mount) -> bool {
+    mount.options.iter().any(|option| option == "remount")
+}
+
+/// What was bound or belongs to the kernel must not be loosened by a later entry.
+fn remount(judge: &mut Judge<'_>, mounts: &[Mount], index: usize, pointer: &str) {
+    let Some(entry) = mounts.get(index) else { return };
+    let place = clean(&entry.destination);
+    let held = mounts.iter().filter(|m| !is_remount(m) && below(&clean(&m.destination), &place).is_some());
+    let (mut bound, mut kernels) = (false, false);
+    held.for_each(|mount| {
+        bound |= is_bind(mount);
+        kernels |= !is_bind(mount) && matches!(mount.r#type.as_str(), "sysfs" | "cgroup" | "cgroup2" | "proc");
     });
-    sensitive::find(&path, readonly.unwrap_or(false))
+    for (rule, words, concerned) in [
+        (Rule::ReadOnlySys, &["rw", "rrw"][..], kernels),
+        (Rule::BindAttributes, &["rw", "rrw", "suid", "rsuid", "dev", "rdev"][..], bound),
+    ] {
+        let listed = |option: &String| words.contains(&option.as_str());
+        let loosening: Vec<String> = entry.options.iter().filter(|option| listed(option)).cloned().collect();
+        let before = format!("a remount of {place} with {}", loosening.join(","));
+        if concerned
+            && !loosening.is_empty()
+            && judge.narrows(rule, &format!("{pointer}/options"), &before, "")
+            && let Some(mount) = judge.spec.mounts.get_mut(index)
+        {
+            mount.options.retain(|option| !listed(option));
+        }
+    }
 }
 
 fn source(judge: &mut Judge<'_>, mount: &Mount, pointer: &str) {
     // A relative path is the bundle's, which is looked at when it is open.
-    if !mount.source.starts_with('/') {
+    if !mount.source.starts_with('/') || is_hosts_shm(judge, mount) {
         return;
     }
     if let Some(why) = look(judge.enforcement, &mount.source, mount) {
         let cause = format!("the bind of \"{}\" on \"{}\" ({why})", mount.source, mount.destination);
         refuse_source(judge, &format!("{pointer}/source"), cause, &mount.source);
     }
+}
+
+/// The shared memory of the host's IPC namespace, which has a rule of its own.
+fn is_hosts_shm(judge: &Judge<'_>, mount: &Mount) -> bool {
+    let own = judge.spec.linux.as_ref().is_some_and(|linux| linux.namespaces.iter().any(|ns| ns.r#type == "ipc"));
+    !own && clean(&mount.source) == "/dev/shm" && clean(&mount.destination) == "/dev/shm"
 }
 
 fn refuse_source(judge: &mut Judge<'_>, pointer: &str, cause: String, path: &str) {
@@ -145,9 +199,13 @@ fn is_contrary(option: &str, device: bool) -> bool {
 
 fn filesystem(judge: &mut Judge<'_>, mount: &Mount, pointer: &str) {
     let kind = mount.r#type.as_str();
-    let remount = mount.options.iter().any(|option| option == "remount");
-    if remount || kind.is_empty() {
+    if kind.is_empty() {
         return;
+    }
+    if kind == "sysfs" && clean(&mount.destination) != "/sys" {
+        let cause = format!("a sysfs on \"{}\" shows what is masked below /sys", mount.destination);
+        let allow = format!("mount it on /sys, or {}", switch_off(Rule::FilesystemTypes));
+        judge.refuse(Rule::FilesystemTypes, &format!("{pointer}/destination"), cause, allow);
     }
     if !ORDINARY.contains(&kind) {
         let cause = format!("a filesystem of type {kind} on \"{}\"", mount.destination);

@@ -37,8 +37,11 @@ pub(super) fn narrow(judge: &mut Judge<'_>, process: &Process) {
 
 /// User 0 is the host's user 0 wherever there is no user namespace.
 pub(super) fn root(judge: &mut Judge<'_>, process: &Process, pointer: &str) {
-    let own_users =
-        judge.spec.linux.as_ref().is_some_and(|linux| linux.namespaces.iter().any(|ns| ns.r#type == "user"));
+    // One that is joined may be anybody's, and a mapping may lead to the host's root as well.
+    let own_users = judge.spec.linux.as_ref().is_some_and(|linux| {
+        let new = linux.namespaces.iter().any(|ns| ns.r#type == "user" && ns.path.is_empty());
+        new && linux.uid_mappings.iter().all(|map| map.host_id != 0)
+    });
     if process.user.uid != 0 || own_users {
         return;
     }

@@ -11,22 +11,33 @@ const POINTER: &str = "/linux/resources/pids/limit";
 
 pub(super) fn judge(judge: &mut Judge<'_>) {
     let asked = judge.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
-    let given = asked.and_then(|resources| resources.pids.as_ref()).and_then(|pids| pids.limit);
-    // The file of cgroup v2, verbatim, is a limit as well.
-    let verbatim = asked.is_some_and(|r| r.unified.get("pids.max").is_some_and(|value| value.trim() != "max"));
-    if !judge.asks(Rule::PidsLimit) || given.is_some_and(|limit| limit != -1) || verbatim {
+    let given = asked.and_then(|resources| resources.pids.as_ref()).and_then(|pids| pids.limit).filter(|n| *n != -1);
+    // The file of cgroup v2, verbatim, is written last.
+    let verbatim = asked.and_then(|resources| resources.unified.get("pids.max")).map(|value| value.trim() == "max");
+    let limited = match verbatim {
+        Some(unlimited) => !unlimited,
+        None => given.is_some(),
+    };
+    if !judge.asks(Rule::PidsLimit) || limited {
         return;
     }
     if judge.facts.cgroups.controller("pids").is_none() {
         judge.lacks(Rule::PidsLimit, "the host has no pids controller, so the number of tasks is not limited");
         return;
     }
-    let before = given.map_or(String::new(), |_| "no limit".to_string());
-    if judge.narrows(Rule::PidsLimit, POINTER, &before, &PIDS.to_string()) {
+    let asks = asked_for_none(judge);
+    let limit = given.unwrap_or(PIDS);
+    if judge.narrows(Rule::PidsLimit, POINTER, if asks { "no limit" } else { "" }, &limit.to_string()) {
         let resources = judge.linux().resources.get_or_insert_default();
-        resources.pids = Some(Pids { limit: Some(PIDS) });
+        resources.pids = Some(Pids { limit: Some(limit) });
         resources.unified.remove("pids.max");
     }
+}
+
+/// Whether the configuration says that there is to be no limit, and not just nothing.
+fn asked_for_none(judge: &Judge<'_>) -> bool {
+    let resources = judge.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
+    resources.is_some_and(|r| r.unified.contains_key("pids.max") || r.pids.as_ref().is_some_and(|p| p.limit.is_some()))
 }
 
 /// The same for `update`: no limit is no limit there, too.

@@ -63,6 +63,7 @@ pub const PATHS: &[Sensitive] = &[
     writable("/lib", "the host's libraries"),
     writable("/lib64", "the host's libraries"),
     writable("/usr", "the host's programs"),
+    writable("/opt/cni", "programs that the kubelet's runtime runs as root"),
     // Sockets.
     prefix("/run/docker.sock", SOCKET),
     prefix("/run/containerd/containerd.sock", SOCKET),
@@ -176,6 +177,11 @@ pub fn find(path: &str, readonly: bool) -> Option<Why> {
     // The directories above; what lies below only when it can be written to is not reached by accident.
     let inside = |entry: &&Sensitive| !entry.writable_only && path != entry.path && below(entry.path, path).is_some();
     PATHS.iter().find(inside).map(|entry| Why { entry, above: true })
+}
+
+/// Whether a path is one of the list, or above one: what is merely below may be an ordinary bundle.
+pub fn whole(path: &str) -> Option<Why> {
+    find(path, false).filter(|why| why.above || why.entry.path == path)
 }
 
 /// What follows after `parent` in a path that is `parent` or lies below it.

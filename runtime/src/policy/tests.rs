@@ -1,0 +1,213 @@
+//! Ways around the rules, each of which was open once, and what is ordinary beside them.
+
+use super::judge::{create, objects};
+use super::{Enforcement, Level, Rule, Seen, Verdict};
+use crate::cgroup::{Hierarchy, Layout, Version};
+use crate::plan::{Facts, FileKind, Source};
+use crate::spec::Spec;
+use serde_json::{Value, json};
+
+fn facts() -> Facts {
+    let pids = Hierarchy {
+        version: Version::V1,
+        controllers: vec!["pids".into()],
+        mount_point: "/sys/fs/cgroup/pids".into(),
+        own: "/".into(),
+    };
+    Facts {
+        bounding: u64::MAX,
+        permitted: u64::MAX,
+        last_capability: 40,
+        umask: 0o22,
+        selinux: false,
+        apparmor: false,
+        landlock_abi: 7,
+        thermal_cpus: 0,
+        cgroups: Layout { hierarchies: vec![pids] },
+    }
+}
+
+fn base() -> Value {
+    json!({
+        "ociVersion": "1.2.0",
+        "root": {"path": "/b/rootfs"},
+        "process": {"user": {"uid": 0, "gid": 0}, "cwd": "/", "args": ["a"], "capabilities": {"bounding": ["CAP_CHOWN"]}},
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro"]},
+        ],
+        "linux": {
+            "namespaces": [{"type": "pid"}, {"type": "ipc"}, {"type": "network"}, {"type": "uts"}, {"type": "mount"}],
+            "maskedPaths": ["/proc/kcore"],
+            "readonlyPaths": ["/proc/sys"],
+        },
+    })
+}
+
+fn judged(config: &Value, level: Level) -> Verdict {
+    let spec = Spec::parse(config.to_string().as_bytes()).unwrap();
+    create(&spec, &Enforcement::new(level, "test"), &facts())
+}
+
+fn refused(config: &Value) -> Vec<&'static str> {
+    let mut rules: Vec<_> = judged(config, Level::Baseline).refusals.iter().map(|refusal| refusal.rule.id()).collect();
+    rules.dedup();
+    rules
+}
+
+fn with(change: impl FnOnce(&mut Value)) -> Value {
+    let mut config = base();
+    change(&mut config);
+    config
+}
+
+fn mount(value: Value) -> impl FnOnce(&mut Value) {
+    move |config| config["mounts"].as_array_mut().unwrap().push(value)
+}
+
+#[test]
+fn an_ordinary_configuration_is_admitted() {
+    assert_eq!(refused(&base()), [""; 0]);
+    assert!(judged(&base(), Level::Privileged).changes.is_empty());
+}
+
+#[test]
+fn a_disk_is_found_however_its_rule_is_written() {
+    let rule = |rule: Value| with(|config| config["linux"]["resources"] = json!({"devices": [rule]}));
+    for disk in [
+        json!({"allow": true, "type": "b", "major": 8, "minor": 0, "access": "r"}),
+        json!({"allow": true, "type": "a", "major": 8, "minor": 0, "access": "rw"}),
+        json!({"allow": true, "type": "c", "major": 21, "minor": 0, "access": "rw"}),
+    ] {
+        assert_eq!(refused(&rule(disk.clone())), ["raw-devices"], "{disk}");
+    }
+    assert_eq!(
+        refused(&rule(json!({"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rwm"}))),
+        [""; 0]
+    );
+    // A node of the other type beside it says nothing of it.
+    let mut config = rule(json!({"allow": true, "type": "b", "major": 8, "minor": 0}));
+    config["linux"]["devices"] = json!([{"path": "/dev/x", "type": "c", "major": 8, "minor": 0}]);
+    assert_eq!(refused(&config), ["raw-devices"]);
+    assert_eq!(refused(&rule(json!({"allow": true, "type": "c", "major": 21, "access": "r"}))), ["device-wildcards"]);
+}
+
+#[test]
+fn a_later_entry_does_not_loosen_a_mount() {
+    let config = with(|config| {
+        mount(json!({"destination": "/b", "type": "bind", "source": "/srv", "options": ["rbind", "ro"]}))(config);
+        mount(json!({"destination": "/b/", "type": "none", "options": ["remount", "rw", "suid", "nodev"]}))(config);
+        mount(json!({"destination": "/sys", "type": "none", "options": ["remount", "rrw"]}))(config);
+        mount(json!({"destination": "/t", "type": "tmpfs", "source": "tmpfs", "options": ["ro"]}))(config);
+        mount(json!({"destination": "/t", "type": "none", "options": ["remount", "rw"]}))(config);
+    });
+    let verdict = judged(&config, Level::Baseline);
+    let options = |at: usize| verdict.spec.mounts[at].options.join(",");
+    assert_eq!((options(3), options(4), options(6)), ("remount,nodev".into(), "remount".into(), "remount,rw".into()));
+}
+
+#[test]
+fn read_only_is_what_nothing_contradicts() {
+    for options in [json!(["ro", "rrw"]), json!(["rw"]), json!([]), json!(["rro", "rw"])] {
+        let config = with(|config| config["mounts"][1]["options"] = options.clone());
+        let narrowed = judged(&config, Level::Baseline).spec.mounts[1].options.clone();
+        assert!(narrowed.contains(&"ro".to_string()) && !narrowed.iter().any(|o| o == "rw" || o == "rrw"), "{options}");
+        let bind = json!({"destination": "/b", "type": "bind", "source": "/usr/bin", "options": options});
+        assert_eq!(refused(&with(mount(bind))), ["sensitive-binds"], "{options}");
+    }
+    let bind = json!({"destination": "/b", "type": "bind", "source": "/usr/share", "options": ["ro"]});
+    assert_eq!(refused(&with(mount(bind))), [""; 0]);
+}
+
+#[test]
+fn the_limit_on_tasks_is_not_undone_by_the_file_of_cgroup_v2() {
+    for (resources, wanted) in [
+        (json!({"pids": {"limit": 5}, "unified": {"pids.max": "max"}}), 5),
+        (json!({"unified": {"pids.max": "max"}}), 2048),
+        (json!({"pids": {"limit": -1}}), 2048),
+        (json!({}), 2048),
+    ] {
+        let verdict = judged(&with(|config| config["linux"]["resources"] = resources.clone()), Level::Baseline);
+        let limits = verdict.spec.linux.unwrap().resources.unwrap();
+        assert_eq!(limits.pids.unwrap().limit, Some(wanted), "{resources}");
+        assert!(limits.unified.is_empty());
+    }
+    let verbatim = with(|config| config["linux"]["resources"] = json!({"unified": {"pids.max": "7"}}));
+    let verdict = judged(&verbatim, Level::Baseline);
+    assert!(!verdict.changes.iter().any(|change| change.rule == Rule::PidsLimit));
+}
+
+#[test]
+fn an_unmasked_procfs_is_found_wherever_it_is() {
+    let nothing = |config: &mut Value| {
+        config["linux"]["maskedPaths"] = json!([]);
+        config["linux"]["readonlyPaths"] = json!([]);
+    };
+    assert_eq!(refused(&with(nothing)), ["unmasked-proc"]);
+    let twice = with(|config| {
+        nothing(config);
+        config["mounts"][0]["options"] = json!(["subset=pid"]);
+        mount(json!({"destination": "/proc", "type": "proc", "source": "proc"}))(config);
+    });
+    assert_eq!(refused(&twice), ["unmasked-proc"]);
+    let subset = with(|config| {
+        nothing(config);
+        config["mounts"][0]["options"] = json!(["subset=pid"]);
+    });
+    assert_eq!(refused(&subset), [""; 0]);
+    let dots = with(|config| {
+        config["linux"]["maskedPaths"] = json!(["/link/../proc"]);
+        config["linux"]["readonlyPaths"] = json!([]);
+    });
+    assert_eq!(refused(&dots), ["unmasked-proc"]);
+    let elsewhere = json!({"destination": "/p", "type": "proc", "source": "proc"});
+    assert_eq!(refused(&with(mount(elsewhere))), ["unmasked-proc"]);
+    let sysfs = json!({"destination": "/s", "type": "sysfs", "source": "sysfs", "options": ["ro"]});
+    assert_eq!(refused(&with(mount(sysfs))), ["filesystem-types"]);
+}
+
+#[test]
+fn a_sandbox_gets_its_masks() {
+    let sandbox = with(|config| {
+        config["linux"]["maskedPaths"] = json!([]);
+        config["linux"]["readonlyPaths"] = json!([]);
+        config["annotations"] = json!({"io.kubernetes.cri-o.ContainerType": "sandbox"});
+    });
+    let verdict = judged(&sandbox, Level::Baseline);
+    assert!(verdict.refusals.is_empty());
+    assert!(verdict.spec.linux.unwrap().masked_paths.contains(&"/proc/kcore".to_string()));
+}
+
+#[test]
+fn the_host_is_not_a_root_filesystem() {
+    let config = with(|config| config["root"]["path"] = json!("/"));
+    let spec = Spec::parse(config.to_string().as_bytes()).unwrap();
+    let at = |path: &str, real: &str| Source {
+        handle: 0,
+        path: path.into(),
+        real_path: real.into(),
+        device: 1,
+        inode: 2,
+        kind: FileKind::Directory,
+    };
+    let judged = |spec: &Spec, source: &Source, same_as| {
+        let seen = [Seen { source, same_as }];
+        let verdict = objects(spec, "/b", &seen, &[], &Enforcement::new(Level::Baseline, "test"), &facts());
+        verdict.refusals.iter().map(|refusal| refusal.pointer.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(judged(&spec, &at("/", "/"), None), ["/root/path"]);
+    let spec = Spec::parse(base().to_string().as_bytes()).unwrap();
+    assert_eq!(judged(&spec, &at("/b/rootfs", "/b/rootfs"), Some("/")), ["/root/path"]);
+    for ordinary in ["/b/rootfs", "/root/bundle/rootfs", "/var/lib/docker/overlay2/x/merged"] {
+        assert_eq!(judged(&spec, &at("/b/rootfs", ordinary), None), [""; 0], "{ordinary}");
+    }
+}
+
+#[test]
+fn the_hosts_shared_memory_is_the_ipc_rules() {
+    let shm = json!({"destination": "/dev/shm", "type": "bind", "source": "/dev/shm", "options": ["rbind"]});
+    let mut config = with(mount(shm.clone()));
+    assert_eq!(refused(&config), ["sensitive-binds"]);
+    config["linux"]["namespaces"].as_array_mut().unwrap().retain(|ns| ns["type"] != "ipc");
+    assert_eq!(refused(&config), ["host-ipc"]);
+}
