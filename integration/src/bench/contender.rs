@@ -28,6 +28,8 @@ pub struct Contender {
     /// Its `--root`.
     pub root: PathBuf,
     pub version: String,
+    /// `--level` of casemate.
+    level: Option<String>,
     /// Which program measures memory, and where it writes the result, see [`Contender::weigh`].
     probe: PathBuf,
     scales: PathBuf,
@@ -38,7 +40,13 @@ pub struct Contender {
 impl Contender {
     /// Starts the thread. `unified` is the mount of the unified hierarchy beside v1 controllers, which some runtimes
     /// refuse to work with: a runtime that fails a first container beside it gets a mount namespace without it.
-    pub fn new(path: PathBuf, root: PathBuf, version: String, detach: Option<&Path>) -> Result<Self> {
+    pub fn new(
+        path: PathBuf,
+        root: PathBuf,
+        version: String,
+        level: Option<String>,
+        detach: Option<&Path>,
+    ) -> Result<Self> {
         let (jobs, receiver) = channel();
         let (ready, is_ready) = channel();
         let detach = detach.map(Path::to_owned);
@@ -49,9 +57,10 @@ impl Contender {
             }
         });
         is_ready.recv().context("the contender's thread ended")??;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = level.as_ref().map_or_else(|| file.to_string(), |level| format!("{file} {level}"));
         let (probe, scales) = (std::env::current_exe()?.with_file_name("probe"), root.with_extension("peak"));
-        Ok(Self { name, path, root, version, probe, scales, weighing: Cell::new(false), jobs })
+        Ok(Self { name, path, root, version, level, probe, scales, weighing: Cell::new(false), jobs })
     }
 
     /// The runtime's command with its root.
@@ -63,7 +72,11 @@ impl Contender {
         } else {
             Command::new(&self.path)
         };
-        command.arg("--root").arg(&self.root).args(args);
+        command.arg("--root").arg(&self.root);
+        if let Some(level) = &self.level {
+            command.args(["--level", level]);
+        }
+        command.args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }

@@ -105,6 +105,12 @@ fn prepare(
     recorder: &Recorder,
     profile: &Value,
 ) -> Result<(Contender, Setup)> {
+    // `PATH@LEVEL` is casemate at that level.
+    let words = path.to_string_lossy().into_owned();
+    let (path, level) = match words.split_once('@') {
+        Some((path, level)) => (Path::new(path), Some(level.to_owned())),
+        None => (path, None),
+    };
     let runtime = Runtime::find(path, recorder)?;
     let dir = ground.join(format!("bench{n}"));
     let mut plain = Bundle::new(dir.join("plain"), &format!("{parent}/{n}"))?;
@@ -116,14 +122,14 @@ fn prepare(
     filtered.write()?;
     let root: PathBuf = dir.join("root");
     let hybrid = host.unified.as_deref().filter(|_| !host.controllers.is_empty());
-    let contender = Contender::new(runtime.path.clone(), root.clone(), runtime.version.clone(), None)?;
+    let contender = Contender::new(runtime.path.clone(), root.clone(), runtime.version.clone(), level.clone(), None)?;
     let bundle = plain.dir.to_string_lossy().into_owned();
     let contender = match (contender.call(&["run", "--bundle", &bundle, "first"]), hybrid) {
         (Ok(_), _) => contender,
         (Err(error), None) => return Err(error).with_context(|| format!("a first container of {}", contender.name)),
         (Err(_), Some(unified)) => {
             println!("# {}: does not run beside the unified hierarchy; measured without it", contender.name);
-            let contender = Contender::new(runtime.path, root, runtime.version, Some(unified))?;
+            let contender = Contender::new(runtime.path, root, runtime.version, level, Some(unified))?;
             contender
                 .call(&["run", "--bundle", &bundle, "first"])
                 .with_context(|| format!("{} without it", contender.name))?;
