@@ -57,15 +57,17 @@ pub fn run(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Create, log
 /// See [`run`].
 pub fn make(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Create, mode: Mode, log: &Log) -> Result<Made> {
     let caller = Caller::secure(request.preserve_fds)?;
-    let bundle = Bundle::open(request.bundle.as_deref())?;
+    let mut bundle = Bundle::open(request.bundle.as_deref())?;
     let facts = host::facts()?;
     let driver = cgroup::driver(systemd_cgroup).map_err(of_cgroup)?;
     check_console(request, &bundle, mode)?;
     let id = request.id.as_str();
     let mut enforcement = gate.choose(id, &bundle.spec, &bundle.path, &facts, log)?;
     gate::categories(root, id, &bundle.spec, &mut enforcement, &facts)?;
+    // From here on the configuration is what policy makes of it.
+    let spec = std::mem::take(&mut bundle.spec);
     let of_config = |error: Error| error.context(format!("{}/config.json", bundle.path));
-    let mut verdict = gate::admit(&bundle.spec, &enforcement, &facts, log).map_err(of_config)?;
+    let mut verdict = gate::admit(spec, &enforcement, &facts, log).map_err(of_config)?;
     if request.recorded {
         have_filter(&mut verdict.spec);
     }
@@ -79,13 +81,14 @@ pub fn make(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Create, mo
     plan.warnings.iter().for_each(|warning| log.warn(warning));
     let during = |error: Error| error.context("casemate create failed: unable to start container process");
     let sources = Sources::open(&plan).map_err(during)?;
-    gate::admit_sources(&bundle, &sources, &enforcement, &facts, log).map_err(of_config)?;
+    gate::admit_sources(&verdict.spec, &bundle.path, &sources, &enforcement, &facts, log).map_err(of_config)?;
 
     // From here on there is something to undo.
     let mut unfinished = Unfinished::new(root.create()?.create(id)?);
     let work = Work {
         plan: &plan,
         enforcement: &enforcement,
+        spec: &verdict.spec,
         notes: &verdict.notes,
         bundle: &bundle,
         facts: &facts,
@@ -115,6 +118,7 @@ pub fn make(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Create, mo
 struct Work<'a> {
     plan: &'a Plan,
     enforcement: &'a Enforcement,
+    spec: &'a Spec,
     notes: &'a [Note],
     bundle: &'a Bundle,
     facts: &'a Facts,
@@ -193,8 +197,8 @@ impl Work<'_> {
             rootfs: self.plan.rootfs.clone(),
             created: now(),
             owner_uid: rustix::process::geteuid().as_raw(),
-            oci_version: self.bundle.spec.oci_version.clone(),
-            annotations: self.bundle.spec.annotations.clone(),
+            oci_version: self.spec.oci_version.clone(),
+            annotations: self.spec.annotations.clone(),
             enforcement: Some(self.enforcement.clone()),
             notes: self.notes.to_vec(),
             phase: Phase::Creating,

@@ -1,7 +1,6 @@
 //! The gate: what the caller, the administrator and the configuration say, brought together before anything is done.
 
 use super::Root;
-use crate::bundle::Bundle;
 use crate::cgroup;
 use crate::cli::Globals;
 use crate::error::Result;
@@ -65,8 +64,8 @@ impl Gate {
 ///
 /// # Errors
 /// Everything that is refused, as one error.
-pub fn admit(spec: &Spec, enforcement: &Enforcement, facts: &Facts, log: &Log) -> Result<Verdict> {
-    let verdict = judge::create(spec, enforcement, facts);
+pub fn admit(spec: Spec, enforcement: &Enforcement, facts: &Facts, log: &Log) -> Result<Verdict> {
+    let verdict = judge::create_from(spec, enforcement, facts);
     if let Some(error) = policy::denied(&verdict.refusals, enforcement) {
         return Err(error);
     }
@@ -74,12 +73,14 @@ pub fn admit(spec: &Spec, enforcement: &Enforcement, facts: &Facts, log: &Log) -
     Ok(verdict)
 }
 
-/// Judges what the configuration names on the host, now that it is open: a path can lead anywhere.
+/// Judges what the configuration (`spec`, as the rules left it) names on the host, now that it is open: a path can lead
+/// anywhere.
 ///
 /// # Errors
 /// Everything that is refused, as one error.
 pub fn admit_sources(
-    bundle: &Bundle,
+    spec: &Spec,
+    bundle: &str,
     sources: &Sources,
     enforcement: &Enforcement,
     facts: &Facts,
@@ -91,7 +92,7 @@ pub fn admit_sources(
     }
     let paths = sources.paths()?;
     let seen: Vec<Seen<'_>> = paths.iter().map(|source| Seen { source, same_as: same_as(source) }).collect();
-    let verdict = judge::objects(&bundle.spec, &bundle.path, &seen, &sources.namespaces()?, enforcement, facts);
+    let verdict = judge::objects(spec, bundle, &seen, &sources.namespaces()?, enforcement, facts);
     tell(&verdict.notes, log);
     policy::denied(&verdict.refusals, enforcement).map_or(Ok(()), Err)
 }

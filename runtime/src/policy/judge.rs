@@ -25,7 +25,13 @@ pub(super) struct Judge<'a> {
 
 /// Judges a container that is to be created.
 pub fn create(spec: &Spec, enforcement: &Enforcement, facts: &Facts) -> Verdict {
-    let mut judge = Judge::new(spec.clone(), enforcement, facts);
+    create_from(spec.clone(), enforcement, facts)
+}
+
+/// The same of a configuration that nobody needs any more: a profile has hundreds of names, and copying them takes longer
+/// than judging.
+pub fn create_from(spec: Spec, enforcement: &Enforcement, facts: &Facts) -> Verdict {
+    let mut judge = Judge::new(spec, enforcement, facts);
     // First, because it decides what else needs to be said.
     capabilities::privileged(&mut judge);
     capabilities::judge(&mut judge);
@@ -52,7 +58,11 @@ pub fn objects(
     enforcement: &Enforcement,
     facts: &Facts,
 ) -> Verdict {
-    let mut judge = Judge::new(spec.clone(), enforcement, facts);
+    // What names something on the host, and no more: see `create_from`.
+    let namespaces = spec.linux.as_ref().map(|linux| linux.namespaces.clone()).unwrap_or_default();
+    let linux = Some(Linux { namespaces, ..Linux::default() });
+    let named = Spec { root: spec.root.clone(), mounts: spec.mounts.clone(), linux, ..Spec::default() };
+    let mut judge = Judge::new(named, enforcement, facts);
     mounts::opened(&mut judge, bundle, sources);
     namespaces::joined(&mut judge, joined);
     judge.verdict()
