@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// What `--help` prints.
 pub const USAGE: &str = "\
 usage: integration --runtime PATH [--filter RE] [--list] [--format text|tap]
-       integration engines --runtime PATH [--only docker|containerd|podman]
+       integration engines --runtime PATH [--programs DIR] [--only docker|containerd|podman] [--filter RE]
        integration quickstart --runtime PATH [--rootfs DIR]
        integration bench [--rounds N] [--profile FILE] PATH...
 
@@ -16,6 +16,7 @@ usage: integration --runtime PATH [--filter RE] [--list] [--format text|tap]
   --list           print the names of the cases, run none
   --format FORMAT  text (one line per case) or tap (Test Anything Protocol)
   --only ENGINE    one engine instead of all three
+  --programs DIR   what `integration/image DIR` made: the programs that engines run
   --rootfs DIR     a root filesystem to look at instead of one of busybox
   --rounds N       measured rounds of each runtime, 1 to 1000 (default 20)
   --profile FILE   a runtime-spec seccomp object for the second half of the measurements
@@ -38,6 +39,8 @@ pub struct Options {
     pub runtime: PathBuf,
     pub filter: Option<Regex>,
     pub only: Option<String>,
+    /// The root filesystem with the programs that engines run.
+    pub programs: Option<PathBuf>,
     pub format: Format,
 }
 
@@ -81,6 +84,7 @@ pub fn parse(arguments: &[String]) -> Result<Command> {
     };
     let (mut runtime, mut rootfs) = (None, None);
     let mut options = (None, None, Format::Text);
+    let mut programs = None;
     let mut bench = BenchOptions { runtimes: Vec::new(), rounds: 20, profile: None };
     let mut list = false;
     let mut left = rest.iter();
@@ -95,7 +99,7 @@ pub fn parse(arguments: &[String]) -> Result<Command> {
             (_, "--help" | "-h") => return Ok(Command::Help),
             ("suite" | "engines" | "quickstart", "--runtime") => runtime = Some(PathBuf::from(value()?)),
             ("quickstart", "--rootfs") => rootfs = Some(PathBuf::from(value()?)),
-            ("suite", "--filter") => options.0 = Some(Regex::new(&value()?).context("--filter")?),
+            ("suite" | "engines", "--filter") => options.0 = Some(Regex::new(&value()?).context("--filter")?),
             ("suite", "--list") => list = true,
             ("suite", "--format") => {
                 options.2 = match value()?.as_str() {
@@ -104,6 +108,7 @@ pub fn parse(arguments: &[String]) -> Result<Command> {
                     other => bail!("--format is text or tap, not \"{other}\""),
                 }
             }
+            ("engines", "--programs") => programs = Some(PathBuf::from(value()?)),
             ("engines", "--only") => {
                 let engine = value()?;
                 ensure!(["docker", "containerd", "podman"].contains(&engine.as_str()), "no engine \"{engine}\"");
@@ -124,13 +129,13 @@ pub fn parse(arguments: &[String]) -> Result<Command> {
         return Ok(Command::Bench(bench));
     }
     if list {
-        return Ok(Command::List(Options { runtime: PathBuf::new(), filter, only, format }));
+        return Ok(Command::List(Options { runtime: PathBuf::new(), filter, only, programs, format }));
     }
     let runtime = runtime.ok_or_else(|| anyhow!("--runtime is missing"))?;
     if word == "quickstart" {
         return Ok(Command::Quickstart(QuickstartOptions { runtime, rootfs }));
     }
-    let options = Options { runtime, filter, only, format };
+    let options = Options { runtime, filter, only, programs, format };
     Ok(if word == "engines" { Command::Engines(options) } else { Command::Suite(options) })
 }
 

@@ -1,11 +1,14 @@
 //! containerd: a daemon of its own, and `ctr`, its client.
 
 use super::daemon::Daemon;
-use super::{Client, Engine, Place};
+use super::programs::{self, Hands, Setup};
+use super::refusals::{self, Row, restricted, row};
+use super::{Check, Client, Engine, Level, Place};
 use crate::case::same;
-use crate::process::eventually;
+use crate::process::{Output, eventually};
 use anyhow::{Result, ensure};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What is checked with containerd.
 pub fn engine() -> Engine {
@@ -13,20 +16,31 @@ pub fn engine() -> Engine {
         name: "containerd",
         needs: &[("containerd", "containerd"), ("ctr", "containerd")],
         start,
-        checks: &[
-            ("run_prints_and_hands_on_exit_codes", run_prints_and_hands_on_exit_codes),
-            ("run_of_what_is_missing_says_so", run_of_what_is_missing_says_so),
-            ("run_gives_a_terminal", run_gives_a_terminal),
-            ("exec_works", exec_works),
-            ("kill_and_remove", kill_and_remove),
-            ("pause_and_resume", pause_and_resume),
-            ("a_paused_task_can_be_killed", a_paused_task_can_be_killed),
-            ("tasks_are_listed_with_their_processes", tasks_are_listed_with_their_processes),
-            ("metrics_are_read", metrics_are_read),
-            ("limits_and_mounts_are_applied", limits_and_mounts_are_applied),
-            ("nothing_is_left", nothing_is_left),
-        ],
+        checks: [
+            plain(),
+            programs::checks(&Hand, &[Level::Baseline]),
+            refusals::checks(&ROWS, 1, run_true),
+            checks![nothing_is_left],
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
     }
+}
+
+fn plain() -> Vec<Check> {
+    checks![
+        run_prints_and_hands_on_exit_codes,
+        run_of_what_is_missing_says_so,
+        run_gives_a_terminal,
+        exec_works,
+        kill_and_remove,
+        pause_and_resume,
+        a_paused_task_can_be_killed,
+        tasks_are_listed_with_their_processes,
+        metrics_are_read,
+        limits_and_mounts_are_applied,
+    ]
 }
 
 fn start(place: &Place) -> Result<Client> {
@@ -43,7 +57,8 @@ fn start(place: &Place) -> Result<Client> {
     let mut command = Command::new("containerd");
     command.arg("--config").arg(&file);
     let words = vec!["ctr".to_owned(), "--address".to_owned(), socket.to_string_lossy().into_owned()];
-    let mut client = Client { place: super::place_of(place)?, words, environment: Vec::new(), daemon: None };
+    let mut client =
+        Client { place: place.clone(), recorder: place.recorder()?, words, environment: Vec::new(), daemon: None };
     let daemon =
         Daemon::start(command, &client.place.dir.join("containerd.log"), || Ok(client.call(&["version"])?.code == 0))?;
     client.daemon = Some(daemon);
@@ -51,12 +66,78 @@ fn start(place: &Place) -> Result<Client> {
 }
 
 /// `ctr run FLAGS ROOTFS NAME PROGRAM` with the runtime under test.
-fn run(c: &Client, flags: &[&str], name: &str, program: &[&str]) -> Result<crate::process::Output> {
-    let (runtime, rootfs) =
-        (c.place.runtime.to_string_lossy().into_owned(), c.place.rootfs.to_string_lossy().into_owned());
-    let cgroup = format!("{}/{name}", c.place.cgroup);
+fn run(c: &Client, flags: &[&str], name: &str, program: &[&str]) -> Result<Output> {
+    run_at(c, Level::Privileged, flags, &c.place.rootfs.to_string_lossy(), &[&[name], program].concat())
+}
+
+fn run_at(c: &Client, level: Level, flags: &[&str], rootfs: &str, name_and_program: &[&str]) -> Result<Output> {
+    let runtime = c.place.runtime(level).to_string_lossy().into_owned();
+    let cgroup = format!("{}/{}", c.place.cgroup, name_and_program.first().unwrap_or(&""));
     let fixed = ["run", "--runc-binary", &runtime, "--rootfs", "--cgroup", &cgroup];
-    c.call(&[&fixed[..], flags, &[&rootfs, name], program].concat())
+    c.call(&[&fixed[..], flags, &[rootfs], name_and_program].concat())
+}
+
+struct Hand;
+
+impl Hands for Hand {
+    fn start(&self, c: &Client, level: Level, name: &str, setup: &Setup, _: &str) -> Result<String> {
+        let log = format!("file://{}", c.place.path(&format!("{name}.log")));
+        let words = [&[name], setup.program].concat();
+        run_at(c, level, &["--detach", "--log-uri", &log], &c.place.image(), &words)?.success()?;
+        Ok(name.to_owned())
+    }
+
+    fn address(&self, _: &Client, _: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn exec(&self, c: &Client, id: &str, script: &str) -> Result<Output> {
+        let number = format!("e{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        c.call(&["tasks", "exec", "--exec-id", &number, id, "sh", "-c", script])
+    }
+
+    fn stop(&self, c: &Client, id: &str, signal: &str) -> Result<i32> {
+        c.call(&["tasks", "kill", "--signal", signal, id])?.success()?;
+        eventually("the task is stopped", || Ok((status(c, id)? == "STOPPED").then_some(())))?;
+        Ok(c.call(&["tasks", "delete", id])?.code)
+    }
+
+    fn logs(&self, c: &Client, id: &str) -> Result<String> {
+        Ok(std::fs::read_to_string(c.place.path(&format!("{id}.log")))?)
+    }
+
+    fn remove(&self, c: &Client, id: &str) -> Result<()> {
+        if !status(c, id)?.is_empty() {
+            c.call(&["tasks", "delete", "--force", id])?;
+        }
+        c.call(&["containers", "delete", id])?.success().map(drop)
+    }
+}
+
+/// The number of the next exec.
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+static ROWS: [Row; 6] = [
+    row("privileged", &["--privileged"], &["--allow-new-privs"]),
+    row("host-network", &["--net-host"], &[]),
+    row("host-pid", &["--with-ns", "pid:/proc/1/ns/pid"], &[]),
+    row(
+        "sensitive-binds",
+        &["--mount", "type=bind,src=/,dst=/host,options=rbind:rw"],
+        &["--mount", "type=bind,src={dir}/root,dst=/host,options=rbind:rw"],
+    ),
+    row("capabilities", &["--cap-add", "CAP_SYS_ADMIN"], &["--cap-add", "CAP_NET_BIND_SERVICE"]),
+    restricted("non-root", &[], &["--user", "1000"]),
+];
+
+fn run_true(c: &Client, level: Level, flags: &[&str]) -> Result<Output> {
+    let flags = [&["--rm"], flags].concat();
+    let output = run_at(c, level, &flags, &c.place.rootfs.to_string_lossy(), &["true", "/bin/true"])?;
+    // The container's record stays behind when its task could not be made.
+    if output.code != 0 {
+        c.call(&["containers", "delete", "true"])?;
+    }
+    Ok(output)
 }
 
 fn detached(c: &Client, name: &str) -> Result<()> {
@@ -91,8 +172,10 @@ fn run_of_what_is_missing_says_so(c: &Client) -> Result<()> {
 }
 
 fn run_gives_a_terminal(c: &Client) -> Result<()> {
-    let (runtime, rootfs) =
-        (c.place.runtime.to_string_lossy().into_owned(), c.place.rootfs.to_string_lossy().into_owned());
+    let (runtime, rootfs) = (
+        c.place.runtime(Level::Privileged).to_string_lossy().into_owned(),
+        c.place.rootfs.to_string_lossy().into_owned(),
+    );
     let words =
         ["run", "--rm", "--tty", "--runc-binary", &runtime, "--rootfs", &rootfs, "tty", "/bin/sh", "-c", "tty; exit 5"];
     let output = c.in_terminal(&words, "")?.exits(5)?;

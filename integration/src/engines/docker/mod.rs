@@ -3,13 +3,18 @@
 //! Told to the daemon: `oom-score-adjust` 0, since lowering the score needs CAP_SYS_RESOURCE; no iptables, since the
 //! containers only talk to each other over a bridge made here; cgroupfs as the driver, since no systemd runs.
 
+mod levels;
+
 use super::daemon::Daemon;
-use super::{Client, Engine, Place};
+use super::{Check, Client, Engine, Level, Place, programs, refusals};
 use crate::case::same;
 use crate::process::{DEADLINE, eventually};
 use anyhow::{Context, Result, ensure};
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use serde_json::json;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 const BRIDGE: &str = "casemate0";
 
@@ -23,36 +28,58 @@ pub fn engine() -> Engine {
         name: "docker",
         needs: &[("dockerd", "docker.io"), ("docker", "docker.io"), ("containerd", "containerd"), ("ip", "iproute2")],
         start,
-        checks: &[
-            ("run_prints_and_exits_0", run_prints_and_exits_0),
-            ("run_hands_on_exit_codes", run_hands_on_exit_codes),
-            ("run_of_what_cannot_be_run_exits_126", run_of_what_cannot_be_run_exits_126),
-            ("run_of_what_is_missing_exits_127", run_of_what_is_missing_exits_127),
-            ("run_gives_a_terminal", run_gives_a_terminal),
-            ("kill_ends_with_137", kill_ends_with_137),
-            ("stop_sends_term_first", stop_sends_term_first),
-            ("exec_works_and_hands_on_exit_codes", exec_works_and_hands_on_exit_codes),
-            ("exec_gives_a_terminal", exec_gives_a_terminal),
-            ("volumes_are_mounted", volumes_are_mounted),
-            ("a_hardened_run_is_what_was_asked", a_hardened_run_is_what_was_asked),
-            ("the_default_profile_is_applied", the_default_profile_is_applied),
-            ("pause_and_unpause", pause_and_unpause),
-            ("a_paused_container_can_be_killed", a_paused_container_can_be_killed),
-            ("update_changes_limits", update_changes_limits),
-            ("top_lists_processes", top_lists_processes),
-            ("logs_hold_both_streams", logs_hold_both_streams),
-            ("two_containers_talk_over_a_bridge", two_containers_talk_over_a_bridge),
-            ("a_container_joins_the_namespaces_of_another", a_container_joins_the_namespaces_of_another),
-            ("settings_reach_the_container", settings_reach_the_container),
-            ("the_memory_limit_kills", the_memory_limit_kills),
-            ("restart_works", restart_works),
-            ("a_running_container_can_be_removed", a_running_container_can_be_removed),
-            ("nothing_is_left", nothing_is_left),
-        ],
+        checks: [
+            plain(),
+            programs::checks(&levels::Hand, &[Level::Baseline, Level::Restricted]),
+            levels::checks(),
+            refusals::checks(&levels::ROWS, 125, levels::run_true),
+            checks![nothing_is_left],
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
     }
 }
 
+fn plain() -> Vec<Check> {
+    checks![
+        run_prints_and_exits_0,
+        run_hands_on_exit_codes,
+        run_of_what_cannot_be_run_exits_126,
+        run_of_what_is_missing_exits_127,
+        run_gives_a_terminal,
+        kill_ends_with_137,
+        stop_sends_term_first,
+        exec_works_and_hands_on_exit_codes,
+        exec_gives_a_terminal,
+        volumes_are_mounted,
+        a_hardened_run_is_what_was_asked,
+        the_default_profile_is_applied,
+        pause_and_unpause,
+        a_paused_container_can_be_killed,
+        update_changes_limits,
+        top_lists_processes,
+        logs_hold_both_streams,
+        two_containers_talk_over_a_bridge,
+        a_container_joins_the_namespaces_of_another,
+        settings_reach_the_container,
+        the_memory_limit_kills,
+        restart_works,
+        a_running_container_can_be_removed,
+    ]
+}
+
 fn start(place: &Place) -> Result<Client> {
+    let recorder = place.recorder()?;
+    for dir in ["volume", "shared"] {
+        std::fs::create_dir_all(place.dir.join(dir))?;
+    }
+    let shared = place.dir.join("shared");
+    mount("shared", &shared, "tmpfs", MountFlags::empty(), c"size=64k").context("mount tmpfs on \"shared\"")?;
+    mount_change(&shared, MountPropagationFlags::SHARED).context("make \"shared\" shared")?;
+    // No driver has this number; Docker only looks at what kind of a file it is.
+    mknodat(CWD, place.dir.join("disk"), FileType::BlockDevice, Mode::from_raw_mode(0o600), makedev(240, 7))
+        .context("make a block device's node")?;
     let socket = format!("unix://{}", place.dir.join("docker.sock").display());
     for args in [
         &["link", "add", BRIDGE, "type", "bridge"][..],
@@ -61,14 +88,19 @@ fn start(place: &Place) -> Result<Client> {
     ] {
         let mut command = Command::new("ip");
         command.args(args);
-        place.recorder.run(command)?.success()?;
+        recorder.run(command)?.success()?;
     }
     let configuration = json!({
         "data-root": place.dir.join("data"), "exec-root": place.dir.join("exec"), "pidfile": place.dir.join("docker.pid"),
         "hosts": [socket], "storage-driver": "overlay2", "oom-score-adjust": 0, "bridge": BRIDGE, "iptables": false,
         "ip-masq": false, "userland-proxy": false, "cgroup-parent": place.cgroup,
         "exec-opts": ["native.cgroupdriver=cgroupfs"],
-        "runtimes": {"tested": {"path": place.runtime}}, "default-runtime": "tested",
+        "runtimes": {
+            "tested": {"path": place.runtime(Level::Privileged)},
+            "casemate-baseline": {"path": place.runtime(Level::Baseline)},
+            "casemate-restricted": {"path": place.runtime(Level::Restricted)},
+        },
+        "default-runtime": "tested",
     });
     let file = place.dir.join("daemon.json");
     std::fs::write(&file, configuration.to_string())?;
@@ -76,17 +108,26 @@ fn start(place: &Place) -> Result<Client> {
     command.arg("--config-file").arg(&file).env("HOME", &place.dir);
     let words = vec!["docker".to_owned(), "--host".to_owned(), socket];
     let environment = vec![("HOME".to_owned(), place.dir.to_string_lossy().into_owned())];
-    let place = super::place_of(place)?;
-    let mut client = Client { place, words, environment, daemon: None };
+    let mut client = Client { place: place.clone(), recorder, words, environment, daemon: None };
     let daemon =
         Daemon::start(command, &client.place.dir.join("dockerd.log"), || Ok(client.call(&["version"])?.code == 0))?;
     client.daemon = Some(daemon);
-    let archive = client.place.dir.join("image.tar");
-    let mut tar = Command::new("tar");
-    tar.arg("-C").arg(&client.place.rootfs).arg("-cf").arg(&archive).arg(".");
-    client.place.recorder.run(tar)?.success()?;
-    client.call(&["import", &archive.to_string_lossy(), "box"])?.success()?;
+    import(&client, &place.rootfs, "box")?;
+    if let Some(programs) = &place.programs {
+        import(&client, programs, "programs")?;
+    }
     Ok(client)
+}
+
+/// Makes an image of a root filesystem.
+fn import(c: &Client, rootfs: &Path, name: &str) -> Result<()> {
+    let mut tar = Command::new("tar");
+    tar.arg("-C").arg(rootfs).args(["-c", "."]).stdout(Stdio::piped());
+    let mut tar = tar.spawn().context("tar")?;
+    let mut import = c.command(&["import", "-", name]);
+    import.stdin(tar.stdout.take().context("the output of tar")?).stdout(Stdio::null());
+    ensure!(import.status()?.success() && tar.wait()?.success(), "cannot import {name}");
+    Ok(())
 }
 
 /// A detached container; its id.
@@ -125,7 +166,7 @@ fn run_gives_a_terminal(c: &Client) -> Result<()> {
 }
 
 fn wait_code(c: &Client, id: &str) -> Result<String> {
-    let running = c.place.recorder.start(c.command(&["wait", id]), None)?;
+    let running = c.recorder.start(c.command(&["wait", id]), None)?;
     Ok(running.wait(DEADLINE)?.success()?.stdout.trim().to_owned())
 }
 
