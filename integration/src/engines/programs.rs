@@ -65,11 +65,8 @@ const fn user_with_data(user: &'static str, program: &'static [&'static str]) ->
 }
 
 const GET: &str = "GET / HTTP/1.0\r\n\r\n";
-/// Fetches the page, at first until somebody serves it.
-const FETCH: &str = "curl -s --retry 100 --retry-delay 0 --retry-connrefused --retry-max-time 25 --max-time 20 \
-    http://127.0.0.1:8080/";
-const FETCH_80: &str = "curl -s --retry 100 --retry-delay 0 --retry-connrefused --retry-max-time 25 --max-time 20 \
-    http://127.0.0.1:80/ || curl -s http://127.0.0.1:8080/";
+/// Fetches the page as soon as somebody serves it.
+const FETCH: &str = "until curl -s http://127.0.0.1:8080/ || curl -s http://127.0.0.1:80/; do sleep 0.1; done";
 
 const SERVE_FILES: &[&str] = &[
     "sh",
@@ -82,7 +79,7 @@ static PROGRAMS: [Program; 7] = [
         name: "nginx",
         baseline: root(&["nginx", "-g", "daemon off;"]),
         restricted: user("1000:1000", &["nginx", "-c", "/srv/apps/nginx.conf", "-e", "/dev/stderr"]),
-        asks: &[(FETCH_80, "Welcome to nginx"), ("ps ax", "worker process")],
+        asks: &[(FETCH, "Welcome to nginx"), ("ps ax", "worker process")],
         outside: Some((GET, "Welcome to nginx")),
         stop_signal: "SIGQUIT",
         exit_code: 0,
