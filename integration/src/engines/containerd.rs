@@ -2,11 +2,12 @@
 
 use super::daemon::Daemon;
 use super::programs::{self, Hands, Setup};
-use super::refusals::{self, Row, restricted, row};
+use super::refusals::{self, Row, row};
 use super::{Check, Client, Engine, Level, Place};
 use crate::case::same;
 use crate::process::{Output, eventually};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -18,7 +19,8 @@ pub fn engine() -> Engine {
         start,
         checks: [
             plain(),
-            programs::checks(&Hand, &[Level::Baseline]),
+            programs::checks(&Hand, &[Level::Baseline, Level::Restricted]),
+            levels(),
             refusals::checks(&ROWS, 1, run_true),
             checks![nothing_is_left],
         ]
@@ -79,11 +81,40 @@ fn run_at(c: &Client, level: Level, flags: &[&str], rootfs: &str, name_and_progr
 
 struct Hand;
 
+/// `ctr run` of this version cannot name a user: the configuration that it would have written, with one, is given to it.
+fn configuration(c: &Client, name: &str, user: &str, setup: &Setup) -> Result<String> {
+    let id: u32 = user.split(':').next().unwrap_or_default().parse()?;
+    let mut spec = c.call(&["oci", "spec"])?.success()?.json()?;
+    spec["process"]["user"] = json!({"uid": id, "gid": id});
+    spec["process"]["args"] = json!(setup.program);
+    spec["process"]["env"] = json!([PATH]);
+    spec["root"] = json!({"path": c.place.image()});
+    spec["linux"]["cgroupsPath"] = json!(format!("{}/{name}", c.place.cgroup));
+    let mounts = spec["mounts"].as_array_mut().context("no mounts in what `ctr oci spec` prints")?;
+    let scratch =
+        |path| json!({"destination": path, "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=1777"]});
+    mounts.extend(setup.tmpfs.map(scratch));
+    let file = c.place.path(&format!("{name}.json"));
+    std::fs::write(&file, spec.to_string())?;
+    Ok(file)
+}
+
+/// `ctr` gives none of its own with `--rootfs`.
+const PATH: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+
 impl Hands for Hand {
     fn start(&self, c: &Client, level: Level, name: &str, setup: &Setup, _: &str) -> Result<String> {
         let log = format!("file://{}", c.place.path(&format!("{name}.log")));
-        let words = [&[name], setup.program].concat();
-        run_at(c, level, &["--detach", "--log-uri", &log], &c.place.image(), &words)?.success()?;
+        let flags = ["--detach", "--env", PATH, "--log-uri", &log];
+        if let Some(user) = setup.user {
+            let runtime = c.place.runtime(level).to_string_lossy().into_owned();
+            let file = configuration(c, name, user, setup)?;
+            c.call(&[&["run", "--runc-binary", &runtime, "--config", &file], &flags[..], &[name]].concat())?
+                .success()?;
+        } else {
+            let words = [&[name], setup.program].concat();
+            run_at(c, level, &flags, &c.place.image(), &words)?.success()?;
+        }
         Ok(name.to_owned())
     }
 
@@ -99,7 +130,10 @@ impl Hands for Hand {
     fn stop(&self, c: &Client, id: &str, signal: &str) -> Result<i32> {
         c.call(&["tasks", "kill", "--signal", signal, id])?.success()?;
         eventually("the task is stopped", || Ok((status(c, id)? == "STOPPED").then_some(())))?;
-        Ok(c.call(&["tasks", "delete", id])?.code)
+        let deleted = c.call(&["tasks", "delete", id])?.success()?;
+        // It exits with 0 and says the task's code if it is another one.
+        let said = deleted.stderr.split_once("non-zero exit code ").map_or("0", |(_, rest)| rest.trim_end());
+        Ok(said.trim_matches('"').parse()?)
     }
 
     fn logs(&self, c: &Client, id: &str) -> Result<String> {
@@ -117,7 +151,7 @@ impl Hands for Hand {
 /// The number of the next exec.
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-static ROWS: [Row; 6] = [
+static ROWS: [Row; 5] = [
     row("privileged", &["--privileged"], &["--allow-new-privs"]),
     row("host-network", &["--net-host"], &[]),
     row("host-pid", &["--with-ns", "pid:/proc/1/ns/pid"], &[]),
@@ -127,8 +161,18 @@ static ROWS: [Row; 6] = [
         &["--mount", "type=bind,src={dir}/root,dst=/host,options=rbind:rw"],
     ),
     row("capabilities", &["--cap-add", "CAP_SYS_ADMIN"], &["--cap-add", "CAP_NET_BIND_SERVICE"]),
-    restricted("non-root", &[], &["--user", "1000"]),
 ];
+
+fn levels() -> Vec<Check> {
+    let mut checks = checks![root_is_refused_at_restricted];
+    checks[0].casemate_only = true;
+    checks
+}
+
+/// Its twins are the programs that run at this level.
+fn root_is_refused_at_restricted(c: &Client) -> Result<()> {
+    run_true(c, Level::Restricted, &[])?.refused("[non-root]").map(drop)
+}
 
 fn run_true(c: &Client, level: Level, flags: &[&str]) -> Result<Output> {
     let flags = [&["--rm"], flags].concat();
