@@ -45,6 +45,8 @@ pub struct Engine {
     checks: Vec<Check>,
 }
 
+type Body = Box<dyn Fn(&Client) -> Result<()>>;
+
 /// One check.
 pub struct Check {
     /// It states a behaviour.
@@ -53,7 +55,7 @@ pub struct Check {
     casemate_only: bool,
     /// It runs programs of the image.
     programs: bool,
-    body: Box<dyn Fn(&Client) -> Result<()>>,
+    body: Body,
 }
 
 impl Check {
