@@ -71,6 +71,15 @@ pub fn describe(op: &Op) -> String {
     }
 }
 
+/// What the program is to execute in the end.
+fn executed(ops: &[Op]) -> &str {
+    let name = ops.iter().find_map(|op| match op {
+        Op::Execute { args, .. } => args.first(),
+        _ => None,
+    });
+    name.map_or("", String::as_str)
+}
+
 /// Names of mount attributes.
 pub fn attributes(a: &super::Attributes) -> String {
     use crate::plan::mount_options::{attr, ms};
@@ -119,7 +128,7 @@ pub fn failure(ops: &[Op], report: &Report) -> Error {
     let Some(op) = ops.get(report.op as usize) else {
         return Error::new(Kind::InitFailed, format!("init failed at operation {} of {}", report.op, ops.len()));
     };
-    if let Some(error) = in_words_of_engines(op, report) {
+    if let Some(error) = in_words_of_engines(ops, op, report) {
         return error;
     }
     let what = match op {
@@ -142,11 +151,12 @@ pub fn failure(ops: &[Op], report: &Report) -> Error {
 }
 
 /// Texts that Docker, Podman and containerd look for, word by word.
-fn in_words_of_engines(op: &Op, report: &Report) -> Option<Error> {
+fn in_words_of_engines(ops: &[Op], op: &Op, report: &Report) -> Option<Error> {
     let errno = || kernel_said(report).map_or_else(|| refused(op, report), errno_text);
     let text = match op {
         Op::FindExecutable { candidates, search } => {
-            let path = candidates.first().map_or("", String::as_str);
+            // Without a PATH there is nothing to try, and a name all the same.
+            let path = candidates.first().map_or_else(|| executed(ops), String::as_str);
             let name = if *search { path.rsplit('/').next().unwrap_or(path) } else { path };
             if report.call == refusal::CALL && report.errno == refusal::NOT_IN_PATH {
                 format!("exec: \"{name}\": executable file not found in $PATH")
