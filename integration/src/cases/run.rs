@@ -148,7 +148,7 @@ fn run_finds_the_program_in_the_containers_path(g: &Ground) -> Result<()> {
     bundle.set("/process/env", serde_json::json!(["PATH=/bin"]));
     g.run(&bundle)?.refused("exec: \"only-here\": executable file not found in $PATH")?;
     bundle.set("/process/env", serde_json::json!([]));
-    g.run(&bundle)?.refused("executable file not found in $PATH").map(drop)
+    g.run(&bundle)?.refused("exec: \"only-here\": executable file not found in $PATH").map(drop)
 }
 
 fn run_resolves_a_relative_program_from_cwd(g: &Ground) -> Result<()> {
