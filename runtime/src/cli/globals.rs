@@ -52,7 +52,11 @@ pub(super) fn definition() -> Command {
              filesystem. Container engines call it; for single containers it can be used by hand.",
         )
         .arg(switch("debug", "Write warnings and decisions to stderr"))
-        .arg(option("level", "LEVEL", "Confine containers at least so much: privileged, baseline or restricted"))
+        .arg(option(
+            "level",
+            "LEVEL",
+            "How containers are confined: privileged, baseline or restricted [default: by policy, else baseline]",
+        ))
         .arg(option("log", "FILE", "Append the final error to FILE"))
         .arg(option("log-format", "FORMAT", "Format of the log: text or json").default_value("text"))
         .arg(option("root", "DIR", "Directory for the state of containers [default: /run/casemate]"))

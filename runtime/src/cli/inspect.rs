@@ -186,7 +186,7 @@ pub(super) fn explain() -> Command {
     command(
         "explain",
         "Print what a bundle would be run with",
-        "Shows each step that `create` would take for this config.json, and what it would refuse or warn of. \
+        "Shows what policy changes or refuses in this config.json, and each step that `create` would take. \
          Nothing is changed, and no privileges are needed.",
     )
     .arg(operand("directory", "The bundle [default: the working directory]").required(false))
