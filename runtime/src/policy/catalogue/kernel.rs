@@ -17,12 +17,12 @@ pub(super) static SECCOMP_PROFILE: Page = Page {
 pub(super) static SECCOMP_OVERLAY: Page = Page {
     title: "the deny list below every profile",
     severity: Severity::High,
-    does: "loads a second filter that denies what no profile should have let through, whatever the first one says; \
+    does: "joins to every profile a list of what no profile should let through; the strictest answer counts, and \
            arguments are compared as the kernel reads them",
     attack: "input pushed into the caller's terminal (CVE-2019-10063, CVE-2023-28100), io_uring, userfaultfd and bpf as \
              tools of kernel exploits, new user namespaces (CVE-2024-1086), rare socket families",
-    breaks: "io_uring databases, sandboxes inside the container (browsers, builders), VSOCK, debuggers that use \
-             process_vm_writev",
+    breaks: "io_uring databases, sandboxes inside the container (browsers, builders), VSOCK, programs that raise ambient \
+             capabilities or set securebits",
     fix: "nothing to change in the configuration",
     allow: "let one group through by its token in the policy: `allow = [\"io-uring\"]` under [seccomp]; docs/seccomp.md has \
             the tokens",

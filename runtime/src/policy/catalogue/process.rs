@@ -108,7 +108,7 @@ pub(super) static PIDS_LIMIT: Page = Page {
     attack: "a fork bomb takes every process id and thread of the host from all others",
     breaks: "programs with more than 2,048 threads",
     fix: "`--pids-limit 2048`",
-    allow: "give a limit: `--pids-limit N`; -1 asks for none",
+    allow: "give a limit of your own: `--pids-limit N`; -1, which is none, becomes 2,048 too",
     standards: &[(CisDocker, "5.29"), (Nist, "4.4.3")],
 };
 
