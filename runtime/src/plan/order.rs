@@ -268,7 +268,9 @@ fn root_propagation(b: &mut Builder<'_>, propagation: &str) {
 /// Paths without those that were named before: a second cover would cover the first.
 fn once(paths: &[String]) -> impl Iterator<Item = String> {
     let mut seen = std::collections::BTreeSet::new();
-    paths.iter().filter(move |path| seen.insert(mounts::clean(path))).cloned()
+    // With `..` in it, what a path leads to is the image's to say.
+    let key = |path: &String| if path.split('/').any(|part| part == "..") { path.clone() } else { mounts::clean(path) };
+    paths.iter().filter(move |path| seen.insert(key(path))).cloned()
 }
 
 /// The socket on which the container says that it is ready (sd_notify(3)).

@@ -163,3 +163,15 @@ fn the_notify_socket_is_mounted_where_the_variable_says() {
     let bound = find(&plan, |op| if let Op::Bind { destination, .. } = op { Some(destination) } else { None });
     assert_eq!(bound.unwrap().1, "/run/notify");
 }
+
+#[test]
+fn a_cover_by_way_of_dots_does_not_take_the_place_of_a_plain_one() {
+    let paths = json!(["/link/../proc/kcore", "/proc/kcore", "/proc/./kcore"]);
+    let plan = plan(&[("/linux/maskedPaths", paths.clone()), ("/linux/readonlyPaths", paths)]);
+    let covers = plan.program.iter().filter_map(|op| match op {
+        Op::Mask { path } | Op::ReadonlyPath { path } => Some(path.as_str()),
+        _ => None,
+    });
+    let twice = ["/link/../proc/kcore", "/proc/kcore", "/link/../proc/kcore", "/proc/kcore"];
+    assert_eq!(covers.collect::<Vec<_>>(), twice);
+}
