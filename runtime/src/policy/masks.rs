@@ -158,12 +158,12 @@ fn cover(judge: &mut Judge<'_>, rule: Rule, wanted: Vec<String>, read_only: bool
         let lists = linux.masked_paths.iter().chain(linux.readonly_paths.iter().filter(|_| read_only));
         given.extend(lists.filter(|path| is_plain(path)).map(|path| clean(path)));
     }
-    let mounted: Vec<String> = judge.spec.mounts.iter().map(|mount| clean(&mount.destination)).collect();
-    let missing: Vec<String> = wanted
-        .into_iter()
-        // What the configuration mounts there is its own, as the files of lxcfs are.
-        .filter(|path| !given.iter().any(|have| below(path, have).is_some()) && !mounted.contains(path))
-        .collect();
+    let mounted: Vec<String> =
+        judge.spec.mounts.iter().filter(|m| !is_remount(m)).map(|m| clean(&m.destination)).collect();
+    // What the configuration mounts there is its own, as the files of lxcfs are; unless a later mount covers it.
+    let own = |path: &String| mounted.iter().rfind(|at| below(path, at).is_some()) == Some(path);
+    let missing: Vec<String> =
+        wanted.into_iter().filter(|path| !given.iter().any(|have| below(path, have).is_some()) && !own(path)).collect();
     let pointer = if read_only { "/linux/readonlyPaths" } else { "/linux/maskedPaths" };
     if missing.is_empty() || !judge.narrows(rule, pointer, "", &missing.join(" ")) {
         return;

@@ -211,3 +211,20 @@ fn the_hosts_shared_memory_is_the_ipc_rules() {
     config["linux"]["namespaces"].as_array_mut().unwrap().retain(|ns| ns["type"] != "ipc");
     assert_eq!(refused(&config), ["host-ipc"]);
 }
+
+#[test]
+fn an_entry_that_mounts_nothing_does_not_take_a_mask_away() {
+    let masked = |config: &Value, path: &str| {
+        let linux = judged(config, Level::Baseline).spec.linux.unwrap();
+        linux.masked_paths.iter().chain(&linux.readonly_paths).any(|have| have == path)
+    };
+    for path in ["/proc/acpi", "/proc/irq", "/sys/firmware"] {
+        assert!(masked(&base(), path));
+        let remount = json!({"destination": path, "type": "none", "options": ["remount"]});
+        assert!(masked(&with(mount(remount)), path), "{path}");
+    }
+    let empty = json!({"destination": "/sys/firmware", "type": "tmpfs", "source": "tmpfs"});
+    let before = with(|config| config["mounts"].as_array_mut().unwrap().insert(0, empty.clone()));
+    assert!(masked(&before, "/sys/firmware"), "covered by the sysfs that comes later");
+    assert!(!masked(&with(mount(empty)), "/sys/firmware"), "the configuration's own");
+}
