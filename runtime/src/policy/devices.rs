@@ -115,13 +115,17 @@ fn rules_for_raw(judge: &mut Judge<'_>) {
         };
         let listed = judge.spec.linux.as_ref().is_some_and(|linux| {
             let same = |d: &crate::spec::Device| {
-                let kind = if d.r#type == "b" { Kind::Block } else { Kind::Char };
-                kind == rule.kind && d.major == i64::from(major) && d.minor == i64::from(minor)
+                let same_type = match rule.kind {
+                    Kind::Block => d.r#type == "b",
+                    Kind::Char => matches!(d.r#type.as_str(), "c" | "u"),
+                    Kind::All => false,
+                };
+                same_type && d.major == i64::from(major) && d.minor == i64::from(minor)
             };
             linux.devices.iter().any(same)
         });
-        // Said of the node already.
-        if let Some(what) = what.filter(|_| opens(&rule) && !listed) {
+        // Of a listed one it is said already. To make the node is enough: in a volume it is the host's users' to open.
+        if let Some(what) = what.filter(|_| !listed) {
             let cause = format!("the device rule \"{}\" is for {what}", words(&rule));
             refuse_raw(judge, &format!("/linux/resources/devices/{i}"), &cause);
         }

@@ -228,3 +228,15 @@ fn an_entry_that_mounts_nothing_does_not_take_a_mask_away() {
     assert!(masked(&before, "/sys/firmware"), "covered by the sysfs that comes later");
     assert!(!masked(&with(mount(empty)), "/sys/firmware"), "the configuration's own");
 }
+
+#[test]
+fn a_rule_for_a_disk_is_not_excused_by_a_node_that_is_none() {
+    for access in ["rw", "rwm", "m"] {
+        let config = with(|config| {
+            let rule = json!({"allow": true, "type": "c", "major": 21, "minor": 0, "access": access});
+            config["linux"]["resources"] = json!({"devices": [rule]});
+            config["linux"]["devices"] = json!([{"path": "/dev/x", "type": "p", "major": 21, "minor": 0}]);
+        });
+        assert_eq!(refused(&config), ["raw-devices"], "{access}");
+    }
+}
