@@ -13,9 +13,9 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     let asked = judge.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
     let given = asked.and_then(|resources| resources.pids.as_ref()).and_then(|pids| pids.limit).filter(|n| *n != -1);
     // The file of cgroup v2, verbatim, is written last.
-    let verbatim = asked.and_then(|resources| resources.unified.get("pids.max")).map(|value| value.trim() == "max");
+    let verbatim = asked.and_then(|resources| resources.unified.get("pids.max"));
     let limited = match verbatim {
-        Some(unlimited) => !unlimited,
+        Some(value) => is_number(value),
         None => given.is_some(),
     };
     if !judge.asks(Rule::PidsLimit) || limited {
@@ -34,6 +34,11 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     }
 }
 
+/// Whether it sets a limit. Each line is written by itself, and the last one counts; of no lines nothing is written.
+fn is_number(value: &str) -> bool {
+    value.trim().parse::<u64>().is_ok()
+}
+
 /// Whether the configuration says that there is to be no limit, and not just nothing.
 fn asked_for_none(judge: &Judge<'_>) -> bool {
     let resources = judge.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
@@ -46,8 +51,10 @@ pub(super) fn update(judge: &mut Judge<'_>, resources: &mut Resources) {
     if unlimited && judge.narrows(Rule::PidsLimit, "/pids/limit", "no limit", &PIDS.to_string()) {
         resources.pids = Some(Pids { limit: Some(PIDS) });
     }
-    let verbatim = resources.unified.get("pids.max").is_some_and(|value| value.trim() == "max");
-    if verbatim && judge.narrows(Rule::PidsLimit, "/unified/pids.max", "max", &PIDS.to_string()) {
+    let verbatim = resources.unified.get("pids.max").filter(|value| !is_number(value)).cloned();
+    if let Some(value) = verbatim
+        && judge.narrows(Rule::PidsLimit, "/unified/pids.max", &value, &PIDS.to_string())
+    {
         resources.unified.insert("pids.max".into(), PIDS.to_string());
     }
 }

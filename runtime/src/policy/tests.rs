@@ -240,3 +240,16 @@ fn a_rule_for_a_disk_is_not_excused_by_a_node_that_is_none() {
         assert_eq!(refused(&config), ["raw-devices"], "{access}");
     }
 }
+
+#[test]
+fn only_a_number_is_a_limit_on_tasks() {
+    for value in ["", "7\nmax", "max\n", " max", "\n"] {
+        let resources = json!({"unified": {"pids.max": value}});
+        let verdict = judged(&with(|config| config["linux"]["resources"] = resources.clone()), Level::Baseline);
+        let limits = verdict.spec.linux.unwrap().resources.unwrap();
+        assert_eq!((limits.pids.unwrap().limit, limits.unified.len()), (Some(2048), 0), "{value:?}");
+        let mut limits = serde_json::from_value(resources).unwrap();
+        super::update(&mut limits, &Enforcement::new(Level::Baseline, "test"), &facts());
+        assert_eq!(limits.unified["pids.max"], "2048", "{value:?}");
+    }
+}
