@@ -36,7 +36,7 @@ pub fn exec(spec: &Spec, asked: &Process, enforcement: &Enforcement, facts: &Fac
     // The judge's configuration is that of the new process: the rules of processes hold for it as they stand.
     let with_asked = Spec { process: Some(asked.clone()), linux: narrowed.linux.clone(), ..Spec::default() };
     let mut judge = Judge::new(with_asked, enforcement, facts);
-    mode(&mut judge, asked);
+    mode(&mut judge, asked, &given);
     if judge.asks(Rule::ExecBeyondInit) {
         beyond(&mut judge, asked, &given);
     }
@@ -56,18 +56,27 @@ pub fn update(resources: &mut Resources, enforcement: &Enforcement, facts: &Fact
     judge.verdict()
 }
 
-fn mode(judge: &mut Judge<'_>, asked: &Process) {
+fn mode(judge: &mut Judge<'_>, asked: &Process, given: &Process) {
     let Some(said) = &judge.enforcement.exec else { return };
     let (cause, allow) = match &said.value {
         ExecMode::Allow => return,
         ExecMode::Deny => ("exec is denied in this container".to_string(), "`mode = \"allow\"` under [exec]"),
         ExecMode::Probes(probes) => {
             let known = probes.contains(&asked.args);
-            if known && !asked.terminal {
+            // Shells, linkers and interpreters run what variables tell them to.
+            let foreign = asked.env.iter().find(|entry| !given.env.contains(entry));
+            let what = if !known {
+                format!("{:?} is no probe", asked.args)
+            } else if asked.terminal {
+                "a probe with a terminal".to_string()
+            } else if let Some(entry) = foreign {
+                let name = entry.split('=').next().unwrap_or_default();
+                format!("a probe with a variable that the container has not ({name})")
+            } else if asked.cwd != given.cwd {
+                format!("a probe in another directory ({})", asked.cwd)
+            } else {
                 return;
-            }
-            let what =
-                if known { "a probe with a terminal".to_string() } else { format!("{:?} is no probe", asked.args) };
+            };
             (format!("only probes may be added to this container: {what}"), "`probes` under [exec] lists what may")
         }
     };
@@ -108,6 +117,18 @@ fn beyond(judge: &mut Judge<'_>, asked: &Process, given: &Process) {
     }
 }
 
+/// Init's label for a process that names none: without one it would stay in casemate's own domain.
+fn label(judge: &mut Judge<'_>, init: &Process) {
+    let lacks = judge.process().is_some_and(|process| process.selinux_label.is_empty());
+    if lacks
+        && !init.selinux_label.is_empty()
+        && judge.narrows(Rule::ExecFloor, "/selinuxLabel", "", &init.selinux_label)
+        && let Some(process) = judge.process()
+    {
+        process.selinux_label.clone_from(&init.selinux_label);
+    }
+}
+
 /// Each set within init's own.
 fn floor(judge: &mut Judge<'_>, asked: &Process, init: &Process) {
     let rule = Rule::ExecFloor;
@@ -118,6 +139,7 @@ fn floor(judge: &mut Judge<'_>, asked: &Process, init: &Process) {
     {
         process.no_new_privileges = true;
     }
+    label(judge, init);
     let Some(mut sets) = asked.capabilities.clone() else { return };
     let mut limits = init.capabilities.clone().unwrap_or_default();
     let mut taken = Vec::new();

@@ -242,6 +242,18 @@ fn a_rule_for_a_disk_is_not_excused_by_a_node_that_is_none() {
 }
 
 #[test]
+fn an_exec_has_the_label_that_init_was_given() {
+    let facts = Facts { selinux: true, ..facts() };
+    let spec = Spec::parse(base().to_string().as_bytes()).unwrap();
+    let enforcement = Enforcement { categories: Some("c1,c2".into()), ..Enforcement::new(Level::Baseline, "test") };
+    let init = create(&spec, &enforcement, &facts).spec.process.unwrap().selinux_label;
+    assert_eq!(init, "system_u:system_r:container_t:s0:c1,c2");
+    let verdict = super::exec(&spec, spec.process.as_ref().unwrap(), &enforcement, &facts);
+    assert!(verdict.refusals.is_empty());
+    assert_eq!(verdict.process.selinux_label, init);
+}
+
+#[test]
 fn only_a_number_is_a_limit_on_tasks() {
     for value in ["", "7\nmax", "max\n", " max", "\n"] {
         let resources = json!({"unified": {"pids.max": value}});
@@ -252,4 +264,24 @@ fn only_a_number_is_a_limit_on_tasks() {
         super::update(&mut limits, &Enforcement::new(Level::Baseline, "test"), &facts());
         assert_eq!(limits.unified["pids.max"], "2048", "{value:?}");
     }
+}
+
+#[test]
+fn the_environment_does_not_make_another_program_of_a_probe() {
+    let mut enforcement = Enforcement::new(Level::Baseline, "test");
+    let value = super::ExecMode::Probes(vec![vec!["a".into()]]);
+    enforcement.exec = Some(super::Said { value, origin: "test".into() });
+    let config = with(|config| config["process"]["env"] = json!(["PATH=/bin", "A=1"]));
+    let spec = Spec::parse(config.to_string().as_bytes()).unwrap();
+    let own = spec.process.clone().unwrap();
+    let count = |env: &[&str], cwd: &str| {
+        let env = env.iter().map(|entry| entry.to_string()).collect();
+        let asked = crate::spec::Process { env, cwd: cwd.into(), ..own.clone() };
+        super::exec(&spec, &asked, &enforcement, &facts()).refusals.len()
+    };
+    assert_eq!((count(&["PATH=/bin", "A=1"], "/"), count(&["PATH=/bin"], "/")), (0, 0));
+    assert_eq!(
+        (count(&["PATH=/tmp"], "/"), count(&["PATH=/bin", "LD_PRELOAD=/x"], "/"), count(&[], "/tmp")),
+        (1, 1, 1)
+    );
 }
