@@ -77,7 +77,9 @@ pub(super) fn labels(judge: &mut Judge<'_>, process: &Process) {
             format!("leave the label to the engine (no --security-opt label), or {}", switch_off(Rule::SelinuxType));
         judge.refuse(Rule::SelinuxType, "/process/selinuxLabel", cause, allow);
     }
-    if process.apparmor_profile == "unconfined" {
+    // The kernel takes white space away, and a namespace before the name: `:root://unconfined`.
+    let name = process.apparmor_profile.rsplit([':', '/']).next().map(str::trim);
+    if name == Some("unconfined") {
         let cause = "the process is to be unconfined by AppArmor";
         let allow = format!(
             "leave the profile to the engine (no --security-opt apparmor=unconfined), or {}",

@@ -204,6 +204,17 @@ fn the_host_is_not_a_root_filesystem() {
 }
 
 #[test]
+fn unconfined_by_apparmor_is_found_in_every_spelling() {
+    for profile in ["unconfined", " unconfined", "unconfined\n", ":root:unconfined", ":root://unconfined"] {
+        assert_eq!(
+            refused(&with(|config| config["process"]["apparmorProfile"] = json!(profile))),
+            ["apparmor-profile"],
+            "{profile}"
+        );
+    }
+}
+
+#[test]
 fn the_hosts_shared_memory_is_the_ipc_rules() {
     let shm = json!({"destination": "/dev/shm", "type": "bind", "source": "/dev/shm", "options": ["rbind"]});
     let mut config = with(mount(shm.clone()));
