@@ -78,6 +78,11 @@ pub const PATHS: &[Sensitive] = &[
     prefix("/run/systemd/private", SOCKET),
     prefix("/run/systemd/notify", SOCKET),
     prefix("/run/user", "sockets and state of the host's users"),
+    prefix("/run/docker/containerd/containerd.sock", SOCKET),
+    prefix("/run/docker/containerd/containerd.sock.ttrpc", SOCKET),
+    prefix("/run/docker/plugins", SOCKET),
+    prefix("/run/docker/swarm", SOCKET),
+    prefix("/run/containerd/s", SOCKET),
     // State roots.
     children("/var/lib/docker", ENGINE),
     children("/var/lib/containerd", ENGINE),
@@ -97,6 +102,11 @@ pub const PATHS: &[Sensitive] = &[
     exact("/run/containers", ENGINE),
     children("/run/containers/storage", ENGINE),
     children("/run/crio", ENGINE),
+    // The state of low-level runtimes, by the names engines give to them, and bundles.
+    prefix("/run/docker/runtime-runc", ENGINE),
+    prefix("/run/docker/runtime-casemate", ENGINE),
+    prefix("/run/containerd/runc", ENGINE),
+    prefix("/run/containerd/io.containerd.runtime.v2.task", ENGINE),
     prefix("/run/runc", ENGINE),
     prefix("/run/crun", ENGINE),
     prefix("/run/casemate", ENGINE),
@@ -133,8 +143,18 @@ pub const WHOLES: [&str; 12] = [
     "/var/lib/kubelet",
 ];
 
+/// What is there is everybody's.
+const ORDINARY: [&str; 6] = ["/dev/full", "/dev/null", "/dev/random", "/dev/tty", "/dev/urandom", "/dev/zero"];
+
 /// Links that lead to the same place on every distribution.
 const LINKS: [(&str, &str); 1] = [("/var/run", "/run")];
+
+/// What a path is on hosts where programs and libraries are below /usr, and /var/run is /run.
+pub fn behind_link(path: &str) -> Option<String> {
+    let usr = ["/bin", "/sbin", "/lib", "/lib64"].iter().find_map(|link| below(path, link));
+    let links = LINKS.iter().find_map(|(link, target)| Some(format!("{target}{}", below(path, link)?)));
+    links.or_else(|| usr.map(|_| format!("/usr{path}")))
+}
 
 /// Why a host path is sensitive.
 #[derive(Clone, Copy, Debug)]
@@ -161,6 +181,9 @@ impl fmt::Display for Why {
 pub fn find(path: &str, readonly: bool) -> Option<Why> {
     let resolved = LINKS.iter().find_map(|(link, target)| Some(format!("{target}{}", below(path, link)?)));
     let path = resolved.as_deref().unwrap_or(path);
+    if ORDINARY.contains(&path) {
+        return None;
+    }
     let holds = |entry: &&Sensitive| {
         let Some(rest) = below(path, entry.path) else { return false };
         let depth = rest.split('/').filter(|part| !part.is_empty()).count();
@@ -179,9 +202,12 @@ pub fn find(path: &str, readonly: bool) -> Option<Why> {
     PATHS.iter().find(inside).map(|entry| Why { entry, above: true })
 }
 
-/// Whether a path is one of the list, or above one: what is merely below may be an ordinary bundle.
+/// Whether a root filesystem there would be the host's: a path of the list, one above, or one where there are no bundles.
+/// What is merely below others may be an ordinary bundle.
 pub fn whole(path: &str) -> Option<Why> {
-    find(path, false).filter(|why| why.above || why.entry.path == path)
+    let nobodys = ["/proc", "/sys", "/dev", "/etc"].iter().any(|tree| below(path, tree).is_some());
+    let bundles = !nobodys || below(path, "/dev/shm").is_some_and(|rest| !rest.is_empty());
+    find(path, false).filter(|why| why.above || why.entry.path == path || !bundles)
 }
 
 /// What follows after `parent` in a path that is `parent` or lies below it.
@@ -227,6 +253,17 @@ mod tests {
             "/etc/shadow",
             "/etc/kubernetes/pki/ca.key",
             "/var/lib/containers/storage/volumes",
+            // Sockets and state below the state roots.
+            "/run/docker/containerd/containerd.sock",
+            "/run/docker/containerd/containerd.sock.ttrpc",
+            "/run/docker/plugins/p.sock",
+            "/run/docker/swarm/control.sock",
+            "/run/docker/runtime-runc/moby",
+            "/run/docker/runtime-casemate/moby/x",
+            "/run/containerd/runc/k8s.io",
+            "/run/containerd/runc/k8s.io/x/state.json",
+            "/run/containerd/s/7c0e",
+            "/run/containerd/io.containerd.runtime.v2.task/k8s.io/x/config.json",
         ] {
             assert!(find(path, true).is_some(), "{path}");
         }
@@ -255,6 +292,8 @@ mod tests {
             "/var/lib/containers/storage/volumes/v/_data",
             "/run/containers/storage/overlay-containers/x/userdata/run",
             "/var/lib/mysql",
+            "/dev/null",
+            "/dev/urandom",
         ] {
             assert!(
                 find(path, true).is_none(),

@@ -278,6 +278,16 @@ fn only_a_number_is_a_limit_on_tasks() {
 }
 
 #[test]
+fn what_the_kernel_shows_is_no_root_filesystem() {
+    for place in ["/proc/sys", "/proc/1", "/sys/fs/cgroup", "/dev/disk", "/etc/ssh", "/etc/cron.d"] {
+        assert!(super::sensitive::whole(place).is_some(), "{place}");
+    }
+    for place in ["/dev/shm/bundle/rootfs", "/root/bundle/rootfs", "/usr/local/rootfs", "/run/user/0/b/rootfs"] {
+        assert!(super::sensitive::whole(place).is_none(), "{place}");
+    }
+}
+
+#[test]
 fn the_environment_does_not_make_another_program_of_a_probe() {
     let mut enforcement = Enforcement::new(Level::Baseline, "test");
     let value = super::ExecMode::Probes(vec![vec!["a".into()]]);
