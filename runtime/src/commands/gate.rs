@@ -13,6 +13,7 @@ use crate::policy::{
 use crate::policy_file;
 use crate::spec::Spec;
 use crate::state::Container;
+use std::path::Path;
 
 /// What the command line says about the level.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,6 +80,7 @@ pub fn admit(spec: Spec, enforcement: &Enforcement, facts: &Facts, log: &Log) ->
 /// # Errors
 /// Everything that is refused, as one error.
 pub fn admit_sources(
+    root: &Root,
     spec: &Spec,
     bundle: &str,
     sources: &Sources,
@@ -90,11 +92,32 @@ pub fn admit_sources(
     if rules.iter().all(|rule| enforcement.mode(*rule) == Mode::Off) {
         return Ok(());
     }
-    let paths = sources.paths()?;
-    let seen: Vec<Seen<'_>> = paths.iter().map(|source| Seen { source, same_as: same_as(source) }).collect();
+    let mut paths = sources.paths()?;
+    for layer in policy::overlay_layers(spec) {
+        paths.extend(looked_up(&layer));
+    }
+    let state = std::fs::canonicalize(&root.path).unwrap_or_else(|_| root.path.clone());
+    let seen = |source| Seen { source, same_as: same_as(source).or_else(|| holds_state(source, &state)) };
+    let seen: Vec<Seen<'_>> = paths.iter().map(seen).collect();
     let verdict = judge::objects(spec, bundle, &seen, &sources.namespaces()?, enforcement, facts);
     tell(&verdict.notes, log);
     policy::denied(&verdict.refusals, enforcement).map_or(Ok(()), Err)
+}
+
+/// Engines keep casemate's state in places of their own. Whoever can write there says what containers are.
+fn holds_state(source: &Source, state: &Path) -> Option<&'static str> {
+    let place = Path::new(&source.real_path);
+    (place.starts_with(state) || state.starts_with(place)).then_some("/run/casemate")
+}
+
+/// Where a layer of an overlay is. The kernel looks it up once more; `None` for what is not there: mounting it fails.
+fn looked_up(path: &str) -> Option<Source> {
+    let real_path = std::fs::canonicalize(path).ok()?.to_string_lossy().into_owned();
+    let stat = rustix::fs::stat(path).ok()?;
+    let (device, inode) = (stat.st_dev, stat.st_ino);
+    // A handle of no source's.
+    let handle = usize::MAX;
+    Some(Source { handle, path: path.to_string(), real_path, device, inode, kind: FileKind::Directory })
 }
 
 /// The sensitive directory or socket that a source is under another name.

@@ -43,6 +43,6 @@ pub use enforcement::{Enforcement, ExecMode, Lacking, Said, SeccompChoice};
 pub use exec::{ExecVerdict, exec, update};
 pub use labels::{categories, sandbox};
 pub use level::{Level, Mode};
-pub use mounts::Seen;
+pub use mounts::{Seen, overlay_layers};
 pub use rule::{Effect, Rule};
 pub use verdict::{Change, Note, Refusal, Verdict, Why, denied};

@@ -5,7 +5,7 @@ use super::judge::{Judge, switch_off};
 use super::rule::Rule;
 use super::sensitive::{self, below};
 use crate::plan::{Scratch, Source, clean};
-use crate::spec::Mount;
+use crate::spec::{Mount, Spec};
 
 /// Filesystems that a configuration may mount anew. Others show the kernel (debugfs, tracefs, securityfs, bpf) or a disk,
 /// and are parsed or served by the kernel for whoever can mount them.
@@ -61,6 +61,9 @@ pub(super) fn opened(judge: &mut Judge<'_>, bundle: &str, sources: &[Seen<'_>]) 
         }
     }
     let mounts = judge.spec.mounts.clone();
+    for (i, mount) in mounts.iter().enumerate() {
+        opened_layers(judge, mount, &format!("/mounts/{i}"), sources);
+    }
     for (i, mount) in mounts.iter().enumerate().filter(|(_, mount)| is_bind(mount) && !is_remount(mount)) {
         let path =
             if mount.source.starts_with('/') { mount.source.clone() } else { format!("{bundle}/{}", mount.source) };
@@ -74,6 +77,21 @@ pub(super) fn opened(judge: &mut Judge<'_>, bundle: &str, sources: &[Seen<'_>]) 
         if let Some((place, why)) = found {
             let cause = format!("the bind of \"{}\" on \"{}\" is \"{place}\" ({why})", mount.source, mount.destination);
             refuse_source(judge, &format!("/mounts/{i}/source"), cause, place);
+        }
+    }
+}
+
+/// The same for the layers of an overlay.
+fn opened_layers(judge: &mut Judge<'_>, mount: &Mount, pointer: &str, sources: &[Seen<'_>]) {
+    for Layer { path, writable } in layers(mount) {
+        let Some(seen) = sources.iter().find(|seen| seen.source.path == path) else { continue };
+        let bind = as_bind(mount, writable);
+        let places = [Some(seen.source.real_path.as_str()), seen.same_as].into_iter().flatten();
+        let found = places.filter_map(|place| Some((place, look(judge.enforcement, place, &bind)?))).next();
+        if let Some((place, why)) = found {
+            let on = &mount.destination;
+            let cause = format!("the layer \"{path}\" of the overlay on \"{on}\" is \"{place}\" ({why})");
+            refuse_source(judge, &format!("{pointer}/options"), cause, place);
         }
     }
 }
@@ -99,7 +117,8 @@ fn refuse_shared(judge: &mut Judge<'_>, pointer: &str, cause: &str) {
 /// Why a host path must not be bound, unless the policy lets it.
 fn look(enforcement: &Enforcement, path: &str, mount: &Mount) -> Option<sensitive::Why> {
     let path = clean(path);
-    if enforcement.binds_allow.keys().any(|allowed| below(&path, allowed).is_some()) {
+    let spelt = |allowed: &String| below(&path, allowed).or_else(|| below(&path, &sensitive::behind_link(allowed)?));
+    if enforcement.binds_allow.keys().any(|allowed| spelt(allowed).is_some()) {
         return None;
     }
     sensitive::find(&path, surely_read_only(mount))
@@ -116,30 +135,24 @@ pub(super) fn is_remount(mount: &Mount) -> bool {
     mount.options.iter().any(|option| option == "remount")
 }
 
-/// What was bound or belongs to the kernel must not be loosened by a later entry.
+/// A later entry must not loosen what was mounted. Which mount it leads to, links of the image and what came with a bind
+/// say, so it loosens none.
 fn remount(judge: &mut Judge<'_>, mounts: &[Mount], index: usize, pointer: &str) {
     let Some(entry) = mounts.get(index) else { return };
     let place = clean(&entry.destination);
-    let held = mounts.iter().filter(|m| !is_remount(m) && below(&clean(&m.destination), &place).is_some());
-    let (mut bound, mut kernels) = (false, false);
-    held.for_each(|mount| {
-        bound |= is_bind(mount);
-        kernels |= !is_bind(mount) && matches!(mount.r#type.as_str(), "sysfs" | "cgroup" | "cgroup2" | "proc");
-    });
-    for (rule, words, concerned) in [
-        (Rule::ReadOnlySys, &["rw", "rrw"][..], kernels),
-        (Rule::BindAttributes, &["rw", "rrw", "suid", "rsuid", "dev", "rdev"][..], bound),
-    ] {
-        let listed = |option: &String| words.contains(&option.as_str());
-        let loosening: Vec<String> = entry.options.iter().filter(|option| listed(option)).cloned().collect();
-        let before = format!("a remount of {place} with {}", loosening.join(","));
-        if concerned
-            && !loosening.is_empty()
-            && judge.narrows(rule, &format!("{pointer}/options"), &before, "")
-            && let Some(mount) = judge.spec.mounts.get_mut(index)
-        {
-            mount.options.retain(|option| !listed(option));
-        }
+    let held = |m: &&Mount| !is_remount(m) && below(&clean(&m.destination), &place).is_some();
+    let kernels = mounts.iter().filter(held).any(|m| matches!(m.r#type.as_str(), "sysfs" | "cgroup" | "cgroup2"));
+    let rule = if kernels { Rule::ReadOnlySys } else { Rule::BindAttributes };
+    let listed = |option: &String| matches!(option.as_str(), "rw" | "rrw" | "suid" | "rsuid" | "dev" | "rdev");
+    let loosening: Vec<String> = entry.options.iter().filter(|option| listed(option)).cloned().collect();
+    let before = format!("a remount of {place} with {}", loosening.join(","));
+    if !loosening.is_empty()
+        && judge.narrows(rule, &format!("{pointer}/options"), &before, "nosuid")
+        && let Some(mount) = judge.spec.mounts.get_mut(index)
+    {
+        // Still a remount: one of nothing fails, and must not succeed now.
+        mount.options.retain(|option| !listed(option) && option != "nosuid");
+        mount.options.push("nosuid".into());
     }
 }
 
@@ -212,20 +225,69 @@ fn filesystem(judge: &mut Judge<'_>, mount: &Mount, pointer: &str) {
         let allow = format!("mount it on the host and bind it, or {}", switch_off(Rule::FilesystemTypes));
         judge.refuse(Rule::FilesystemTypes, &format!("{pointer}/type"), cause, allow);
     }
-    // An overlay is a bind of its layers.
-    for option in mount.options.iter().filter(|_| kind == "overlay") {
-        let Some((key, value)) = option.split_once('=') else { continue };
-        if !matches!(key, "lowerdir" | "lowerdir+" | "datadir+" | "upperdir" | "workdir") {
-            continue;
-        }
-        for layer in value.split(':').filter(|layer| layer.starts_with('/')) {
-            let as_bind = Mount { options: vec![if key == "upperdir" { "rw" } else { "ro" }.into()], ..mount.clone() };
-            if let Some(why) = look(judge.enforcement, layer, &as_bind) {
-                let cause = format!("the overlay on \"{}\" has the layer \"{layer}\" ({why})", mount.destination);
-                refuse_source(judge, &format!("{pointer}/options"), cause, layer);
-            }
+    for Layer { path, writable } in layers(mount) {
+        let why = match look(judge.enforcement, &path, &as_bind(mount, writable)) {
+            // Relative to where init happens to stand.
+            _ if !path.starts_with('/') => "which is not absolute".to_string(),
+            Some(why) => why.to_string(),
+            None => continue,
+        };
+        let cause = format!("the overlay on \"{}\" has the layer \"{path}\" ({why})", mount.destination);
+        refuse_source(judge, &format!("{pointer}/options"), cause, &path);
+    }
+}
+
+/// A directory that an overlay shows.
+struct Layer {
+    path: String,
+    writable: bool,
+}
+
+/// The directories of an overlay, which is a bind of them. An entry of the options may hold several, as the kernel
+/// separates them: with commas and colons, behind a backslash a character as it is. Where a quote makes a difference to
+/// the plan, this is the wider reading.
+fn layers(mount: &Mount) -> Vec<Layer> {
+    if mount.r#type != "overlay" || is_bind(mount) || is_remount(mount) {
+        return Vec::new();
+    }
+    let mut layers = Vec::new();
+    for part in mount.options.iter().flat_map(|option| split(option, ',', true)) {
+        let Some((key, value)) = part.split_once('=') else { continue };
+        let writable = matches!(key, "upperdir" | "workdir");
+        if writable || matches!(key, "lowerdir" | "lowerdir+" | "datadir+") {
+            let paths = split(value, ':', false).into_iter().filter(|path| !path.is_empty());
+            layers.extend(paths.map(|path| Layer { path, writable }));
         }
     }
+    layers
+}
+
+/// Parts of a text between separators without a backslash before them, with or without those backslashes.
+fn split(text: &str, separator: char, keep: bool) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut escaped = false;
+    for c in text.chars() {
+        let escapes = c == '\\' && !escaped;
+        match parts.last_mut() {
+            Some(part) if escaped || c != separator => {
+                if keep || !escapes {
+                    part.push(c);
+                }
+            }
+            _ => parts.push(String::new()),
+        }
+        escaped = escapes;
+    }
+    parts
+}
+
+fn as_bind(mount: &Mount, writable: bool) -> Mount {
+    Mount { options: vec![if writable { "rw" } else { "ro" }.into()], ..mount.clone() }
+}
+
+/// The layers of all overlays, which nobody opens before the kernel does.
+pub fn overlay_layers(spec: &Spec) -> Vec<String> {
+    spec.mounts.iter().flat_map(layers).map(|layer| layer.path).collect()
 }
 
 /// Read-only, with tmpfs where the configuration mounts nothing and programs write.

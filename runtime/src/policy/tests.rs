@@ -103,7 +103,10 @@ fn a_later_entry_does_not_loosen_a_mount() {
     });
     let verdict = judged(&config, Level::Baseline);
     let options = |at: usize| verdict.spec.mounts[at].options.join(",");
-    assert_eq!((options(3), options(4), options(6)), ("remount,nodev".into(), "remount".into(), "remount,rw".into()));
+    assert_eq!(
+        (options(3), options(4), options(6)),
+        ("remount,nodev,nosuid".into(), "remount,nosuid".into(), "remount,nosuid".into())
+    );
 }
 
 #[test]
@@ -204,6 +207,26 @@ fn the_host_is_not_a_root_filesystem() {
 }
 
 #[test]
+fn what_the_policy_lets_be_bound_may_be_bound_where_it_really_is() {
+    let said = || super::Said { value: (), origin: "test".into() };
+    for (allowed, real) in [("/var/run/docker.sock", "/run/docker.sock"), ("/lib/modules", "/usr/lib/modules")] {
+        let bind = json!({"destination": "/m", "type": "bind", "source": allowed, "options": ["rbind", "ro"]});
+        let spec = Spec::parse(with(mount(bind)).to_string().as_bytes()).unwrap();
+        let kind = FileKind::Directory;
+        let source = Source { handle: 1, path: allowed.into(), real_path: real.into(), device: 1, inode: 2, kind };
+        let seen = [Seen { source: &source, same_as: None }];
+        let mut enforcement = Enforcement::new(Level::Baseline, "test");
+        let refusals = |enforcement: &Enforcement| {
+            let early = create(&spec, enforcement, &facts()).refusals.len();
+            early + objects(&spec, "/b", &seen, &[], enforcement, &facts()).refusals.len()
+        };
+        assert_eq!(refusals(&enforcement), 1);
+        enforcement.binds_allow.insert(allowed.into(), said());
+        assert_eq!(refusals(&enforcement), 0, "{allowed}");
+    }
+}
+
+#[test]
 fn unconfined_by_apparmor_is_found_in_every_spelling() {
     for profile in ["unconfined", " unconfined", "unconfined\n", ":root:unconfined", ":root://unconfined"] {
         assert_eq!(
@@ -238,6 +261,46 @@ fn an_entry_that_mounts_nothing_does_not_take_a_mask_away() {
     let before = with(|config| config["mounts"].as_array_mut().unwrap().insert(0, empty.clone()));
     assert!(masked(&before, "/sys/firmware"), "covered by the sysfs that comes later");
     assert!(!masked(&with(mount(empty)), "/sys/firmware"), "the configuration's own");
+}
+
+#[test]
+fn no_remount_loosens_what_a_link_or_a_tree_leads_to() {
+    for place in ["/link", "/b/below", "/sys/fs/cgroup/memory", "/"] {
+        let config = with(|config| {
+            let entry = |at, kind, source, options| json!({"destination": at, "type": kind, "source": source, "options": options});
+            mount(entry("/sys/fs/cgroup", "cgroup", "cgroup", json!(["ro"])))(config);
+            mount(entry("/b", "bind", "/srv", json!(["rbind", "ro"])))(config);
+            mount(entry(place, "none", "", json!(["remount", "rw", "rdev"])))(config);
+        });
+        let verdict = judged(&config, Level::Baseline);
+        assert_eq!(verdict.spec.mounts.last().unwrap().options, ["remount", "nosuid"], "{place}");
+    }
+}
+
+#[test]
+fn the_layers_of_an_overlay_are_found_however_they_are_written() {
+    let overlay = |options: Value| {
+        let entry = json!({"destination": "/m", "type": "overlay", "source": "overlay", "options": options});
+        refused(&with(mount(entry)))
+    };
+    for options in [
+        json!(["index=off,lowerdir=/etc:/srv"]),
+        json!(["lowerdir=/et\\c:/srv"]),
+        json!(["lowerdir=../../etc:/srv"]),
+        json!(["lowerdir=/srv:/mnt", "upperdir=/srv/\"a,lowerdir=/root,workdir=/srv/\"b"]),
+        json!(["lowerdir+=/root"]),
+        json!(["lowerdir=/srv", "upperdir=/usr/x", "workdir=/srv/w"]),
+        json!(["lowerdir=/srv", "upperdir=/srv/u", "workdir=/etc/w"]),
+    ] {
+        assert_eq!(overlay(options.clone()), ["sensitive-binds"], "{options}");
+    }
+    for options in [
+        json!(["lowerdir=/var/lib/engine/data:/run/engine/image-volumes"]),
+        json!(["lowerdir=/srv/a\\:b\\,c,upperdir=/srv/u,workdir=/srv/w", "private"]),
+        json!(["lowerdir=/srv/a::/srv/b", "volatile"]),
+    ] {
+        assert_eq!(overlay(options.clone()), [""; 0], "{options}");
+    }
 }
 
 #[test]
