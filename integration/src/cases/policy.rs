@@ -22,6 +22,8 @@ crate::cases! {
     what_is_refused_names_the_rule_the_place_and_the_way_out [CasemateOnly("levels")];
     a_refusal_leaves_nothing [CasemateOnly("levels")];
     a_link_to_a_sensitive_path_is_refused [CasemateOnly("levels")];
+    the_state_of_containers_is_not_bound_wherever_it_is [CasemateOnly("levels")];
+    a_remount_by_way_of_a_link_loosens_nothing [CasemateOnly("levels")];
     a_path_to_the_hosts_own_namespace_is_refused [CasemateOnly("levels")];
     ordinary_binds_start [CasemateOnly("levels")];
     an_exec_has_the_floor_of_init [CasemateOnly("levels")];
@@ -283,10 +285,34 @@ fn a_link_to_a_sensitive_path_is_refused(g: &Ground) -> Result<()> {
         g.run(&bundle)?.refused("[sensitive-binds]")?;
     }
     let mut bundle = g.bundle()?;
+    let layers = format!("lowerdir={}:{}", g.dir.join("etc").display(), bundle.rootfs().display());
+    bundle.mount("/mnt", "overlay", "overlay", &[&layers]);
+    g.run(&bundle)?.refused("[sensitive-binds]")?;
+    let mut bundle = g.bundle()?;
     std::fs::create_dir(g.dir.join("data"))?;
     std::os::unix::fs::symlink("data", g.dir.join("link"))?;
     bundle.bind(&g.dir.join("link"), "/mnt", &["bind", "ro"]);
     g.run(&bundle)?.success().map(drop)
+}
+
+fn the_state_of_containers_is_not_bound_wherever_it_is(g: &Ground) -> Result<()> {
+    let other = g.level(Some("baseline")).sleeping(&g.bundle()?)?;
+    for place in [g.root.clone(), g.root.join(&other.id), g.dir.clone()] {
+        let mut bundle = g.bundle()?;
+        bundle.bind(&place, "/mnt", &["bind", "ro"]);
+        g.run(&bundle)?.refused("[sensitive-binds]")?;
+    }
+    Ok(())
+}
+
+fn a_remount_by_way_of_a_link_loosens_nothing(g: &Ground) -> Result<()> {
+    let mut bundle = g.level(Some("baseline")).bundle()?;
+    std::os::unix::fs::symlink("/sys", bundle.rootfs().join("link"))?;
+    bundle.mount("/link", "none", "", &["remount", "rw"]);
+    bundle.sh("grep ' /sys sysfs' /proc/mounts");
+    let output = g.run(&bundle)?.success()?;
+    ensure!(output.stdout.contains(" ro,"), "{output}");
+    Ok(())
 }
 
 fn a_path_to_the_hosts_own_namespace_is_refused(g: &Ground) -> Result<()> {
