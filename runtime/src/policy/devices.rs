@@ -10,16 +10,21 @@ const PTS: u32 = 136;
 
 /// Character devices that are the machine's memory, its ports, its disks or the kernel's log: major number, and minor
 /// number or all of them (Documentation/admin-guide/devices.txt).
-const RAW: [(u32, Option<u32>, &str); 10] = [
+const RAW: [(u32, Option<u32>, &str); 15] = [
     (1, Some(1), "the host's memory"),
     (1, Some(2), "the kernel's memory"),
     (1, Some(4), "the host's ports"),
     (1, Some(11), "the kernel's log"),
     (1, Some(12), "memory of a crashed kernel"),
+    (4, None, "a console of the host"),
+    (7, None, "what is on the host's consoles"),
+    (10, Some(130), "the host's watchdog"),
     (10, Some(144), "the firmware's memory"),
     (10, Some(236), "the device mapper of the host's disks"),
+    (10, Some(223), "input as if from the host's keyboard"),
     (21, None, "a disk, as a SCSI device"),
     (90, None, "a flash memory"),
+    (162, None, "a disk, as a raw device"),
     (202, None, "a CPU's registers"),
 ];
 

@@ -77,6 +77,16 @@ pub(super) fn labels(judge: &mut Judge<'_>, process: &Process) {
             format!("leave the label to the engine (no --security-opt label), or {}", switch_off(Rule::SelinuxType));
         judge.refuse(Rule::SelinuxType, "/process/selinuxLabel", cause, allow);
     }
+    // The standard forbids another user or role; these are the ones that engines write.
+    if let Ok(context) = process.selinux_label.parse::<Context>()
+        && (context.user(), context.role()) != ("system_u", "system_r")
+    {
+        let cause =
+            format!("the SELinux user and role {}:{} are not system_u:system_r", context.user(), context.role());
+        let allow =
+            format!("leave the label to the engine (no --security-opt label), or {}", switch_off(Rule::SelinuxType));
+        judge.refuse(Rule::SelinuxType, "/process/selinuxLabel", cause, allow);
+    }
     // The kernel takes white space away, and a namespace before the name: `:root://unconfined`.
     let name = process.apparmor_profile.rsplit([':', '/']).next().map(str::trim);
     if name == Some("unconfined") {

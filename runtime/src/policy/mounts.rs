@@ -174,10 +174,13 @@ fn is_hosts_shm(judge: &Judge<'_>, mount: &Mount) -> bool {
 }
 
 fn refuse_source(judge: &mut Judge<'_>, pointer: &str, cause: String, path: &str) {
-    let allow = format!(
-        "`allow = [\"{}\"]` under [binds] or in an exemption of /etc/casemate/policy.toml allows it",
-        clean(path)
-    );
+    let allow = match clean(path).as_str() {
+        // Nothing of the host would be left to protect: the policy does not take it as a path.
+        "/" => format!("bind what is needed of it, or {}", switch_off(Rule::SensitiveBinds)),
+        path => {
+            format!("`allow = [\"{path}\"]` under [binds] or in an exemption of /etc/casemate/policy.toml allows it")
+        }
+    };
     judge.refuse(Rule::SensitiveBinds, pointer, cause, allow);
 }
 
@@ -192,11 +195,16 @@ fn attributes(judge: &mut Judge<'_>, mount: &Mount, index: usize, pointer: &str)
     let wanted = ["nosuid", "nodev"].into_iter().filter(|word| !(device && *word == "nodev"));
     let wanted: Vec<&str> = wanted.filter(|word| !has(word)).collect();
     let contrary = mount.options.iter().any(|option| is_contrary(option, device));
-    if wanted.is_empty() && !contrary {
+    // Read-only, but for what is mounted below the source.
+    let shallow = recursive && surely_read_only(mount) && !mount.options.iter().any(|option| option == "rro");
+    if wanted.is_empty() && !contrary && !shallow {
         return;
     }
     let recursively = |word: &&str| if recursive { format!("r{word}") } else { (*word).to_string() };
-    let added: Vec<String> = wanted.iter().map(recursively).collect();
+    let mut added: Vec<String> = wanted.iter().map(recursively).collect();
+    if shallow {
+        added.push("rro".to_string());
+    }
     let before = format!("{} ({})", mount.destination, mount.options.join(","));
     if judge.narrows(Rule::BindAttributes, &format!("{pointer}/options"), &before, &format!("also {}", added.join(",")))
         && let Some(mount) = judge.spec.mounts.get_mut(index)

@@ -42,6 +42,8 @@ const fn writable(path: &'static str, what: &'static str) -> Sensitive {
     Sensitive { path, extent: Extent::Prefix, writable_only: true, what }
 }
 
+const ROOTS_KEYS: &str = "keys and settings of the host's root";
+const ROOT_RUNS: &str = "what the host's root runs";
 const SOCKET: &str = "a socket that gives control of the host";
 const ENGINE: &str = "the state of an engine and of all its containers";
 const CONFIG: &str = "configuration that gives control of the host";
@@ -50,7 +52,24 @@ const CONFIG: &str = "configuration that gives control of the host";
 pub const PATHS: &[Sensitive] = &[
     exact("/", "the whole host"),
     exact("/etc", "the host's configuration"),
-    prefix("/root", "the home of the host's root"),
+    // What people keep there is theirs to bind; what says who is root, or what root runs, is not.
+    exact("/root", "the home of the host's root"),
+    prefix("/root/.aws", ROOTS_KEYS),
+    prefix("/root/.azure", ROOTS_KEYS),
+    prefix("/root/.config", ROOTS_KEYS),
+    prefix("/root/.docker", ROOTS_KEYS),
+    prefix("/root/.git-credentials", ROOTS_KEYS),
+    prefix("/root/.gnupg", ROOTS_KEYS),
+    prefix("/root/.kube", ROOTS_KEYS),
+    prefix("/root/.netrc", ROOTS_KEYS),
+    prefix("/root/.ssh", ROOTS_KEYS),
+    writable("/root/.bash_login", ROOT_RUNS),
+    writable("/root/.bash_logout", ROOT_RUNS),
+    writable("/root/.bash_profile", ROOT_RUNS),
+    writable("/root/.bashrc", ROOT_RUNS),
+    writable("/root/.local", ROOT_RUNS),
+    writable("/root/.profile", ROOT_RUNS),
+    writable("/root/.zshrc", ROOT_RUNS),
     prefix("/proc", "the host's processes and kernel parameters"),
     prefix("/sys", "the host's kernel and devices"),
     prefix("/dev", "the host's devices"),
@@ -228,7 +247,7 @@ mod tests {
             "/",
             "/etc",
             "/root",
-            "/root/.ssh",
+            "/root/.ssh/id",
             "/proc",
             "/proc/1/root",
             "/sys",
@@ -269,6 +288,7 @@ mod tests {
         }
         for path in [
             "/srv",
+            "/root/app",
             "/home/me/project",
             "/etc/hosts",
             "/etc/resolv.conf",

@@ -283,8 +283,11 @@ pub fn excess(now: &[Mounted], before: &[Mounted]) -> Vec<String> {
             continue;
         } else if !mounted.is_scratch() {
             found.push(format!("mount on {place}: it was not there before"));
-        } else if before.first().is_none_or(|root| mounted.propagation.0 & !root.propagation.0 != 0) {
-            // With a root that is shared inside it is, too.
+        } else if before
+            .first()
+            .is_none_or(|root| mounted.propagation.0 & !(root.propagation.0 | root.propagation.1) != 0)
+        {
+            // With a root that is shared inside, it or what is below it, so is this.
             found.push(format!("mount on {place}: it propagates"));
         } else if passed.iter().rev().find(|below| below.holds(place)).is_none_or(|below| below.is_readonly()) {
             found.push(format!("mount on {place}: one could not write there before"));

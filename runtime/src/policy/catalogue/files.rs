@@ -5,7 +5,8 @@ use super::{Page, Severity, Standard::*};
 pub(super) static BIND_ATTRIBUTES: Page = Page {
     title: "binds are nosuid and nodev",
     severity: Severity::Medium,
-    does: "adds nosuid and nodev to bind mounts",
+    does: "adds nosuid and nodev to bind mounts, and makes read-only ones read-only in what is mounted below their source, \
+           too",
     attack: "a set-user-ID file or a device node that one container, or the host, leaves on a volume is privilege for \
              who finds it there (CVE-2021-41091)",
     breaks: "set-user-ID programs and device nodes on volumes",
@@ -17,7 +18,7 @@ pub(super) static BIND_ATTRIBUTES: Page = Page {
 pub(super) static SENSITIVE_BINDS: Page = Page {
     title: "no sensitive paths of the host",
     severity: Severity::Critical,
-    does: "refuses binds of /, /etc, /root, /proc, /sys, /dev, /boot, /lib/modules, of the directories in which engines and \
+    does: "refuses binds of /, /etc, /root and the keys in it, /proc, /sys, /dev, /boot, /lib/modules, of the directories in which engines and \
            the kubelet keep their state, of sockets that control the host, and writable ones of its programs, \
            configuration and logs",
     attack: "an engine's socket starts a privileged container, /etc and /root take keys and users, /proc and /sys lead \
