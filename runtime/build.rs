@@ -11,6 +11,7 @@ fn main() -> ExitCode {
     println!("cargo:rerun-if-changed=src/program/format.rs");
     println!("cargo:rerun-if-env-changed=CASEMATE_COMMIT");
     println!("cargo:rustc-env=CASEMATE_COMMIT={}", commit().unwrap_or_else(|| "unknown".into()));
+    smaller();
     match init() {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
@@ -50,6 +51,29 @@ fn init() -> Result<(), String> {
     }
     let status = rustc.status().map_err(|e| format!("{:?}: {e}", rustc.get_program()))?;
     if status.success() { Ok(()) } else { Err(status.to_string()) }
+}
+
+/// Keeps out of the release binary what nothing reads: tables for unwinding, where a panic aborts, and one record per
+/// relocation. Every linker that can link it knows these options, or says that it ignores them.
+fn smaller() {
+    println!("cargo:rerun-if-changed=no-unwind.ld");
+    if std::env::var("PROFILE").is_ok_and(|profile| profile == "release") {
+        let script = std::path::absolute("no-unwind.ld").unwrap_or_else(|_| "no-unwind.ld".into());
+        println!("cargo:rustc-link-arg-bins=-Wl,--no-eh-frame-hdr,-T,{}", script.display());
+    }
+    // A static program relocates itself, with the code of the C library that it is linked with.
+    let is_static = std::env::var("CARGO_CFG_TARGET_FEATURE").is_ok_and(|f| f.split(',').any(|f| f == "crt-static"));
+    if is_static && std::env::var("HOST") == std::env::var("TARGET") && glibc().is_some_and(|version| version >= (2, 36)) {
+        println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
+}
+
+/// The version of the C library here: "glibc 2.36".
+fn glibc() -> Option<(u32, u32)> {
+    let out = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok().filter(|o| o.status.success())?;
+    let text = String::from_utf8(out.stdout).ok()?;
+    let (major, minor) = text.trim().strip_prefix("glibc ")?.split_once('.')?;
+    Some((major.parse().ok()?, minor.split('.').next()?.parse().ok()?))
 }
 
 /// The commit of the sources, if they are a checkout or the packager says.
