@@ -63,7 +63,10 @@ fn smaller() {
     }
     // A static program relocates itself, with the code of the C library that it is linked with.
     let is_static = std::env::var("CARGO_CFG_TARGET_FEATURE").is_ok_and(|f| f.split(',').any(|f| f == "crt-static"));
-    if is_static && std::env::var("HOST") == std::env::var("TARGET") && glibc().is_some_and(|version| version >= (2, 36)) {
+    if is_static
+        && std::env::var("HOST") == std::env::var("TARGET")
+        && glibc().is_some_and(|version| version >= (2, 36))
+    {
         println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
 }
