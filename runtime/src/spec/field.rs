@@ -11,6 +11,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap};
 
 /// A value that may be a field of a spec object.
 pub trait Field: Sized {
@@ -156,6 +157,24 @@ impl Visitor<'_> for Place {
     }
 }
 
+/// Reads the value of a field: once for each type, not in each object for each of its fields.
+///
+/// # Errors
+/// As [`Field::read`].
+#[inline(never)]
+pub fn value<'de, T: Field, A: MapAccess<'de>>(access: &mut A) -> Result<T, A::Error> {
+    Ok(access.next_value::<Read<T>>()?.0)
+}
+
+/// Writes a field; as [`value`], once for each type.
+///
+/// # Errors
+/// Those of the serializer.
+#[inline(never)]
+pub fn entry<T: Serialize, M: SerializeMap>(map: &mut M, key: &str, value: &T) -> Result<(), M::Error> {
+    map.serialize_entry(key, value)
+}
+
 /// The error of a key that occurs again.
 pub fn repeated<E: Error>(keys: &[&str], place: usize) -> E {
     E::custom(format_args!("duplicate key \"{}\"", keys.get(place).unwrap_or(&"")))
@@ -213,7 +232,7 @@ macro_rules! object {
                             }
                             match place {
                                 $( _ if place == Key::$field as usize => {
-                                    object.$field = access.next_value::<$crate::spec::field::Read<$type>>()?.0;
+                                    object.$field = $crate::spec::field::value(&mut access)?;
                                 } )*
                                 _ => {
                                     access.next_value::<serde::de::IgnoredAny>()?;
@@ -230,12 +249,11 @@ macro_rules! object {
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                use serde::ser::SerializeMap as _;
                 let mut map = serializer.serialize_map(None)?;
                 $( if object!(@always $($always)?) || !$crate::spec::field::Field::is_absent(&self.$field) {
-                    map.serialize_entry($key, &self.$field)?;
+                    $crate::spec::field::entry(&mut map, $key, &self.$field)?;
                 } )*
-                map.end()
+                serde::ser::SerializeMap::end(map)
             }
         }
 
