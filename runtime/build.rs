@@ -11,6 +11,7 @@ fn main() -> ExitCode {
     println!("cargo:rerun-if-changed=src/program/format.rs");
     println!("cargo:rerun-if-env-changed=CASEMATE_COMMIT");
     println!("cargo:rustc-env=CASEMATE_COMMIT={}", commit().unwrap_or_else(|| "unknown".into()));
+    smaller();
     match init() {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
@@ -50,6 +51,39 @@ fn init() -> Result<(), String> {
     }
     let status = rustc.status().map_err(|e| format!("{:?}: {e}", rustc.get_program()))?;
     if status.success() { Ok(()) } else { Err(status.to_string()) }
+}
+
+/// Keeps out of the release binary what nothing reads: tables for unwinding, where a panic aborts; a record of 24 bytes
+/// for each relocation; functions that are there twice. A linker may not know an option, and a static program relocates
+/// itself with the code of its C library, before 2.36 without knowing packed relocations: what makes a program that
+/// runs is taken.
+fn smaller() {
+    println!("cargo:rerun-if-changed=no-unwind.ld");
+    if std::env::var("PROFILE").is_ok_and(|profile| profile == "release") {
+        let script = std::path::absolute("no-unwind.ld").unwrap_or_else(|_| "no-unwind.ld".into());
+        let tables = format!("-Wl,--no-eh-frame-hdr,-T,{}", script.display());
+        for option in [&tables, "-Wl,-z,pack-relative-relocs", "-Wl,--icf=all"] {
+            if makes_a_program(option).unwrap_or(false) {
+                println!("cargo:rustc-link-arg-bins={option}");
+            }
+        }
+    }
+}
+
+/// Whether a program that is linked like the large binary, and with this option, runs here.
+fn makes_a_program(option: &str) -> Option<bool> {
+    let var = |name: &str| std::env::var(name).ok();
+    let directory = PathBuf::from(var("OUT_DIR")?);
+    let (source, program) = (directory.join("program.rs"), directory.join("program"));
+    std::fs::write(&source, "fn main() { println!(\"{:?}\", std::env::args()) }").ok()?;
+    let mut rustc = Command::new(var("RUSTC")?);
+    rustc.args(var("CARGO_ENCODED_RUSTFLAGS").iter().flat_map(|flags| flags.split('\x1f')).filter(|f| !f.is_empty()));
+    rustc.args(["-C", "panic=abort", "-C", &format!("link-arg={option}"), "--target", &var("TARGET")?]);
+    if let Some(linker) = var("RUSTC_LINKER") {
+        rustc.args(["-C", &format!("linker={linker}")]);
+    }
+    let linked = rustc.arg("-o").arg(&program).arg(&source).output().ok()?.status.success();
+    Some(linked && Command::new(&program).output().ok()?.status.success())
 }
 
 /// The commit of the sources, if they are a checkout or the packager says.

@@ -69,8 +69,11 @@ pub fn diff(left: &Decisions, right: &Decisions) -> Vec<Difference> {
         }
         merge(&mut differences, before);
     }
-    differences.sort_by(|left, right| left.call.cmp(&right.call));
-    differences
+    let mut by_call: Vec<Difference> = Vec::with_capacity(differences.len());
+    for one in differences {
+        by_call.insert(by_call.partition_point(|before| before.call <= one.call), one);
+    }
+    by_call
 }
 
 /// The numbers of an ABI by name, and one that no kernel has yet.

@@ -131,6 +131,11 @@ impl Program {
     pub fn answers(&self, audit: u32, nr: u32) -> Vec<Action> {
         let call = SeccompData { nr, arch: audit, instruction_pointer: 0, args: [0; 6] };
         let mut answers = Vec::new();
+        let mut answer = |one: Action| {
+            if let Err(place) = answers.binary_search(&one) {
+                answers.insert(place, one);
+            }
+        };
         // A is known as long as it holds the number or the audit value. One look at each place in each state suffices.
         let mut seen = vec![false; self.steps.len()];
         let mut pending = vec![(0_usize, Some(0_u32))];
@@ -153,15 +158,10 @@ impl Program {
                     Some(a) => pending.push((if test.holds(a, k) { yes } else { no }, Some(a))),
                     None => pending.extend([(yes, None), (no, None)]),
                 },
-                Step::Return(value) => answers.push(Action::from_ret(value)),
-                Step::ReturnA => match a {
-                    Some(a) => answers.push(Action::from_ret(a)),
-                    None => answers.push(Action::Allow),
-                },
+                Step::Return(value) => answer(Action::from_ret(value)),
+                Step::ReturnA => answer(a.map_or(Action::Allow, Action::from_ret)),
             }
         }
-        answers.sort_unstable();
-        answers.dedup();
         answers
     }
 }

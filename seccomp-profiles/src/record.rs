@@ -91,7 +91,8 @@ impl Recording {
         // What has no conditions is one rule, in front; the others follow by name.
         let rules = std::mem::take(&mut profile.syscalls);
         let (plain, mut conditional): (Vec<Rule>, Vec<Rule>) = rules.into_iter().partition(|rule| rule.args.is_empty());
-        let mut names: BTreeSet<String> = plain.into_iter().flat_map(|rule| rule.names).collect();
+        let mut names: BTreeSet<String> = BTreeSet::new();
+        names.extend(plain.into_iter().flat_map(|rule| rule.names));
         names.extend(ALWAYS.map(str::to_owned));
         for (name, seen) in &self.calls {
             match conditions(name, seen) {
@@ -105,10 +106,9 @@ impl Recording {
         for mut rule in conditional {
             rule.names.retain(|name| !names.contains(name));
             if !rule.names.is_empty() && !rules.contains(&rule) {
-                rules.push(rule);
+                rules.insert(rules.partition_point(|before| before.names <= rule.names), rule);
             }
         }
-        rules.sort_by(|a, b| a.names.cmp(&b.names));
         profile.syscalls = [allow(names, Vec::new())].into_iter().chain(rules).collect();
         Ok(profile)
     }
@@ -154,7 +154,8 @@ fn conditions(name: &str, seen: &Seen) -> Option<Vec<Arg>> {
         };
     }
     // They are ints: what is in the upper half is not looked at by the kernel either.
-    let words: BTreeSet<u64> = values.iter().map(|value| value & 0xffff_ffff).collect();
+    let mut words: BTreeSet<u64> = BTreeSet::new();
+    words.extend(values.iter().map(|value| value & 0xffff_ffff));
     (words.len() <= MOST_VALUES).then(|| words.into_iter().map(|word| masked(0xffff_ffff, word)).collect())
 }
 

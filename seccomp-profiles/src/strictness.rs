@@ -79,7 +79,8 @@ pub fn wider(before: &Program, after: &Program) -> Result<Option<Wider>, Incompa
 
 /// Values of the word at `offset`, one for each range that both programs treat alike.
 fn values(before: &Program, after: &Program, offset: u32) -> BTreeSet<u32> {
-    let mut values = BTreeSet::from([0]);
+    let mut values = BTreeSet::new();
+    values.insert(0);
     for program in [before, after] {
         // Whether the word may be in A before each step; jumps go forward only.
         let mut held = vec![false; program.steps().len() + 1];

@@ -105,9 +105,9 @@ pub fn facts() -> Result<Facts> {
 
 /// The names of the capabilities in a set, in the kernel's order.
 pub fn capability_names(set: u64) -> Vec<String> {
-    let mut all: Vec<_> = caps::all().into_iter().filter(|capability| set & capability.bitmask() != 0).collect();
-    all.sort_by_key(caps::Capability::index);
-    all.iter().map(ToString::to_string).collect()
+    let all = caps::all();
+    let names = (0..64).filter(|bit| set & (1 << bit) != 0).filter_map(|bit| all.iter().find(|one| one.index() == bit));
+    names.map(ToString::to_string).collect()
 }
 
 /// The flags of a seccomp filter that this kernel has.

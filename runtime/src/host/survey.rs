@@ -66,7 +66,8 @@ pub struct Survey {
 impl Survey {
     pub(super) fn probe() -> Result<Survey> {
         let facts = HostFacts::probe_for_create()?;
-        let calls = probe::CALLS.iter().filter_map(|&name| Some((name.to_owned(), answer(probe::call(name)?))));
+        let mut calls = BTreeMap::new();
+        calls.extend(probe::CALLS.iter().filter_map(|&name| Some((name.to_owned(), answer(probe::call(name)?)))));
         let max_user_namespaces = read_if_there("/proc/sys/user/max_user_namespaces")?;
         let max_user_namespaces = max_user_namespaces.and_then(|text| text.parse().ok()).unwrap_or(0);
         Ok(Survey {
@@ -79,7 +80,7 @@ impl Survey {
             namespaces: namespaces()?,
             max_user_namespaces,
             unprivileged_user_namespaces: max_user_namespaces > 0 && !is_restricted()?,
-            calls: calls.collect(),
+            calls,
             idmapped_mounts: probe::has_idmapped_mounts(),
             clone_into_cgroup: probe::has_clone_into_cgroup(),
             memfd_noexec: match read_if_there("/proc/sys/vm/memfd_noexec")? {
@@ -113,7 +114,7 @@ fn cgroups() -> Result<Cgroups, String> {
     };
     let mut controllers: Vec<_> = layout.hierarchies.into_iter().flat_map(|hierarchy| hierarchy.controllers).collect();
     controllers.retain(|controller| !controller.starts_with("name="));
-    controllers.sort();
+    controllers.sort_unstable();
     Ok(Cgroups { mode: mode.to_owned(), controllers })
 }
 
@@ -126,7 +127,7 @@ fn namespaces() -> Result<Vec<String>> {
             names.push(name);
         }
     }
-    names.sort();
+    names.sort_unstable();
     Ok(names)
 }
 

@@ -53,11 +53,13 @@ impl ProfileSummary {
             let of_action = names.entry(word(rule.action, rule.errno_ret)).or_default();
             of_action.extend(rule.names.iter().map(String::as_str));
         }
+        let mut syscalls = BTreeMap::new();
+        syscalls.extend(names.into_iter().map(|(action, names)| (action, names.len())));
         ProfileSummary {
             default_action: word(profile.default_action, profile.default_errno_ret),
             architectures: profile.architectures.iter().map(|a| a.word().to_string()).collect(),
             flags: profile.flags.as_ref().map(|flags| flags.iter().map(|f| f.word().to_string()).collect()),
-            syscalls: names.into_iter().map(|(action, names)| (action, names.len())).collect(),
+            syscalls,
         }
     }
 }

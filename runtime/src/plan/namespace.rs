@@ -120,9 +120,11 @@ impl Namespaces {
             }
         }
         // The order of the config does not matter to the kernel; a fixed one makes plans comparable.
-        let rank = |kind: &NamespaceKind| NamespaceKind::ALL.iter().position(|k| k == kind);
-        all.new.sort_by_key(rank);
-        all.joined.sort_by_key(|(kind, _)| rank(kind));
+        all.new = NamespaceKind::ALL.into_iter().filter(|kind| all.is_new(*kind)).collect();
+        let mut joined = std::mem::take(&mut all.joined);
+        for kind in NamespaceKind::ALL {
+            all.joined.extend(joined.extract_if(.., |(of, _)| *of == kind));
+        }
         all
     }
 

@@ -117,10 +117,8 @@ pub fn capabilities(set: u64) -> String {
         return "none".into();
     }
     let all = caps::all();
-    let mut names: Vec<(u8, String)> =
-        all.iter().filter(|c| set & (1 << c.index()) != 0).map(|c| (c.index(), c.to_string())).collect();
-    names.sort();
-    names.into_iter().map(|(_, name)| name).collect::<Vec<_>>().join(",")
+    let names = (0..64).filter(|bit| set & (1 << bit) != 0).filter_map(|bit| all.iter().find(|one| one.index() == bit));
+    names.map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// The error of an operation that init reports as failed.

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap};
 
 /// A value that may be a field of a spec object.
 pub trait Field: Sized {
@@ -127,6 +128,58 @@ impl<'de, T: Field> Visitor<'de> for KeyedVisitor<T> {
     }
 }
 
+/// Reads the key of a field as its place in the list of a type's keys; the length of the list is for all others.
+pub struct Place(pub &'static [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for Place {
+    type Value = usize;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<usize, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for Place {
+    type Value = usize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<usize, E> {
+        if let Some(place) = self.0.iter().position(|known| *known == key) {
+            return Ok(place);
+        }
+        match self.0.iter().find(|known| known.eq_ignore_ascii_case(key)) {
+            Some(known) => Err(E::custom(format_args!("field \"{key}\" has to be spelled \"{known}\""))),
+            None => Ok(self.0.len()),
+        }
+    }
+}
+
+/// Reads the value of a field: once for each type, not in each object for each of its fields.
+///
+/// # Errors
+/// As [`Field::read`].
+#[inline(never)]
+pub fn value<'de, T: Field, A: MapAccess<'de>>(access: &mut A) -> Result<T, A::Error> {
+    Ok(access.next_value::<Read<T>>()?.0)
+}
+
+/// Writes a field; as [`value`], once for each type.
+///
+/// # Errors
+/// Those of the serializer.
+#[inline(never)]
+pub fn entry<T: Serialize, M: SerializeMap>(map: &mut M, key: &str, value: &T) -> Result<(), M::Error> {
+    map.serialize_entry(key, value)
+}
+
+/// The error of a key that occurs again.
+pub fn repeated<E: Error>(keys: &[&str], place: usize) -> E {
+    E::custom(format_args!("duplicate key \"{}\"", keys.get(place).unwrap_or(&"")))
+}
+
 /// Declares a struct of the runtime-spec and how it is read and written.
 ///
 /// Each field is written `pub name: Type = "jsonName";`, with `, always` behind the JSON name
@@ -155,34 +208,9 @@ macro_rules! object {
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 #[allow(non_camel_case_types, reason = "a variant for each field, by its name")]
-                enum Key { $( $field, )* Unknown }
+                enum Key { $( $field, )* }
 
-                impl<'de> serde::Deserialize<'de> for Key {
-                    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                        deserializer.deserialize_identifier(KeyVisitor)
-                    }
-                }
-
-                struct KeyVisitor;
-
-                impl serde::de::Visitor<'_> for KeyVisitor {
-                    type Value = Key;
-
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str("a key")
-                    }
-
-                    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<Key, E> {
-                        match key {
-                            $( $key => return Ok(Key::$field), )*
-                            _ => {}
-                        }
-                        $( if key.eq_ignore_ascii_case($key) {
-                            return Err(E::custom(format_args!("field \"{key}\" has to be spelled \"{}\"", $key)));
-                        } )*
-                        Ok(Key::Unknown)
-                    }
-                }
+                const KEYS: &[&str] = &[$( $key, )*];
 
                 struct Object;
 
@@ -194,21 +222,24 @@ macro_rules! object {
                     }
 
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut access: A) -> Result<$name, A::Error> {
-                        $( let mut $field: Option<$type> = None; )*
-                        while let Some(key) = access.next_key::<Key>()? {
-                            match key {
-                                $( Key::$field => {
-                                    if $field.is_some() {
-                                        return Err(serde::de::Error::custom(concat!("duplicate key \"", $key, "\"")));
-                                    }
-                                    $field = Some(access.next_value::<$crate::spec::field::Read<$type>>()?.0);
+                        let mut object = $name::default();
+                        let mut seen = [false; KEYS.len()];
+                        while let Some(place) = access.next_key_seed($crate::spec::field::Place(KEYS))? {
+                            if let Some(seen) = seen.get_mut(place)
+                                && std::mem::replace(seen, true)
+                            {
+                                return Err($crate::spec::field::repeated(KEYS, place));
+                            }
+                            match place {
+                                $( _ if place == Key::$field as usize => {
+                                    object.$field = $crate::spec::field::value(&mut access)?;
                                 } )*
-                                Key::Unknown => {
+                                _ => {
                                     access.next_value::<serde::de::IgnoredAny>()?;
                                 }
                             }
                         }
-                        Ok($name { $( $field: $field.unwrap_or_default(), )* })
+                        Ok(object)
                     }
                 }
 
@@ -218,12 +249,11 @@ macro_rules! object {
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                use serde::ser::SerializeMap as _;
                 let mut map = serializer.serialize_map(None)?;
                 $( if object!(@always $($always)?) || !$crate::spec::field::Field::is_absent(&self.$field) {
-                    map.serialize_entry($key, &self.$field)?;
+                    $crate::spec::field::entry(&mut map, $key, &self.$field)?;
                 } )*
-                map.end()
+                serde::ser::SerializeMap::end(map)
             }
         }
 

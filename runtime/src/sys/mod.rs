@@ -18,3 +18,5 @@ pub mod signal;
 pub mod spawn;
 pub mod syscall_stop;
 pub mod tracing;
+#[cfg(all(panic = "abort", target_feature = "crt-static"))]
+mod unwind;

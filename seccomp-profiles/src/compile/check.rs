@@ -177,8 +177,7 @@ fn alternatives(index: usize, rule: &Rule, problems: &mut Vec<String>) -> Vec<Co
     if repeats {
         return conds.into_iter().map(|cond| vec![cond]).collect();
     }
-    conds.sort_by_key(|cond| cond.index);
-    vec![conds]
+    vec![(0..6).filter_map(|index| conds.iter().find(|cond| cond.index == index)).copied().collect()]
 }
 
 fn flags(profile: &Profile, notify: bool, warnings: &mut Vec<String>) -> u32 {

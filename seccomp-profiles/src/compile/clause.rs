@@ -139,11 +139,13 @@ fn arrange(clauses: Vec<Compared>, depth: usize, arranged: &mut Vec<Clause>) {
             None => arranged.push(clause),
             Some(node) => match groups.iter_mut().find(|(known, _)| *known == node) {
                 Some((_, group)) => group.push((nodes, clause)),
-                None => groups.push((node, vec![(nodes, clause)])),
+                None => {
+                    let place = groups.partition_point(|(before, _)| before.precedence(&node).is_le());
+                    groups.insert(place, (node, vec![(nodes, clause)]));
+                }
             },
         }
     }
-    groups.sort_by(|(left, _), (right, _)| left.precedence(right));
     for (_, group) in groups {
         arrange(group, depth + 1, arranged);
     }

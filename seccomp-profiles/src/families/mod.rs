@@ -113,13 +113,12 @@ pub fn describe(name: &str) -> Result<Family, FamilyError> {
     for rule in effective(&file)?.into_iter().filter(|rule| rule.answer.is_none_or(|answer| answer == Answer::Allow)) {
         if !file.without_capabilities || rule.capabilities.is_empty() {
             for (call, reason) in rule.calls.0 {
-                if !calls.iter().any(|(known, _)| known == call) {
-                    calls.push((call.into(), reason.into()));
+                if let Err(place) = calls.binary_search_by(|(known, _)| known.as_str().cmp(call)) {
+                    calls.insert(place, (call.into(), reason.into()));
                 }
             }
         }
     }
-    calls.sort();
     let owned = |Calls(words): Calls<'_>| words.into_iter().map(|(word, why)| (word.into(), why.into())).collect();
     let (refused, accepted) = (owned(file.remove), owned(file.accepted));
     Ok(Family { name: file.name.into(), summary: file.summary.into(), calls, refused, accepted })

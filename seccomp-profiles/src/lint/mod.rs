@@ -69,14 +69,14 @@ pub fn lint(layers: &[Layer], native: Arch, kernel: Option<(u32, u32)>, accepted
         }
         Ok(decisions) => of_decisions(&decisions, native, &mut findings),
     }
-    let mut list = findings.list;
-    for finding in &mut list {
+    let mut list: Vec<Finding> = Vec::with_capacity(findings.list.len());
+    for mut finding in findings.list {
         let key = format!("{}:{}", finding.rule, finding.subject);
         finding.accepted = accepted.iter().find(|(known, _)| *known == key).map(|(_, reason)| reason.clone());
+        let rank = (finding.severity, finding.rule, &finding.subject);
+        let place = list.partition_point(|before| (before.severity, before.rule, &before.subject) <= rank);
+        list.insert(place, finding);
     }
-    list.sort_by(|left, right| {
-        (left.severity, left.rule, &left.subject).cmp(&(right.severity, right.rule, &right.subject))
-    });
     list
 }
 

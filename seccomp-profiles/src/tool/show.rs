@@ -12,6 +12,7 @@ use crate::lint;
 use crate::syscalls::{Arch, Syscall};
 use crate::{disasm, families, overlay};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 pub(super) fn run(options: &Options<'_>, host: &dyn Host) -> Result<Output, String> {
     let open = |text| Source::open(text, options, host);
@@ -62,12 +63,10 @@ fn list(options: &Options<'_>) -> Result<Output, String> {
         let filter = crate::compile::compile(&profile, options.native).map_err(|why| why.to_string())?;
         let summary = families::describe(name).map_err(|why| why.to_string())?.summary;
         let allowed = profile.syscalls.iter().filter(|rule| rule.action == crate::profile::Action::Allow);
-        let mut calls: Vec<u32> = allowed
-            .flat_map(|rule| &rule.names)
-            .filter_map(|call| Syscall::from_name(call)?.number(options.native))
-            .collect();
-        calls.sort_unstable();
-        calls.dedup();
+        let mut calls: BTreeSet<u32> = BTreeSet::new();
+        calls.extend(
+            allowed.flat_map(|rule| &rule.names).filter_map(|call| Syscall::from_name(call)?.number(options.native)),
+        );
         listed.families.push(ListedFamily { name, calls: calls.len(), instructions: filter.insns.len(), summary });
     }
     if options.json {

@@ -24,9 +24,11 @@ impl Source {
     pub(super) fn open(text: &str, options: &Options<'_>, host: &dyn Host) -> Result<Source, String> {
         // A file may have a + in its name.
         if text.contains('+') && host.read(text).is_err() {
-            let mut parts = text.split('+').map(|one| part(one, options, host)).collect::<Result<Vec<_>, _>>()?;
+            let parts = text.split('+').map(|one| part(one, options, host)).collect::<Result<Vec<_>, _>>()?;
             // Of equal answers the last layer's counts, and a profile's errno says more than the overlay's.
-            parts.sort_by_key(|part| matches!(part.layer, Layer::Profile(_)));
+            let (profiles, mut parts): (Vec<Part>, Vec<Part>) =
+                parts.into_iter().partition(|part| matches!(part.layer, Layer::Profile(_)));
+            parts.extend(profiles);
             return Ok(Source { parts });
         }
         Ok(Source { parts: vec![part(text, options, host)?] })

@@ -261,10 +261,13 @@ impl Cgroup {
 
 /// Flat keyed text as a map; lines of another form are left out.
 fn table(text: &str) -> BTreeMap<String, u64> {
-    text.lines()
-        .filter_map(|line| line.split_once(' '))
-        .filter_map(|(k, v)| Some((k.to_owned(), v.parse().ok()?)))
-        .collect()
+    let mut table = BTreeMap::new();
+    for (key, value) in text.lines().filter_map(|line| line.split_once(' ')) {
+        if let Ok(value) = value.parse() {
+            table.insert(key.to_owned(), value);
+        }
+    }
+    table
 }
 
 /// A list of CPUs or nodes, `0-3,7`.

@@ -18,8 +18,8 @@ pub(super) fn log(report: &Report) -> Value {
     let findings: Vec<&Finding> =
         all.filter(|finding| seen.insert((&finding.id, &finding.pointer, &finding.message))).collect();
     let mut rules: Vec<Value> = Rule::ALL.iter().map(|rule| of_rule(*rule)).collect();
-    let mut indices: BTreeMap<&str, usize> =
-        Rule::ALL.iter().enumerate().map(|(index, rule)| (rule.id(), index)).collect();
+    let mut indices: BTreeMap<&str, usize> = BTreeMap::new();
+    indices.extend(Rule::ALL.iter().enumerate().map(|(index, rule)| (rule.id(), index)));
     for item in &report.items {
         for finding in &item.findings {
             if !indices.contains_key(&*finding.id) {

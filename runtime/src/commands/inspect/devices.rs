@@ -64,14 +64,14 @@ pub fn read(root: BorrowedFd<'_>, mounts: &Mounts, cgroup: &Cgroup) -> Result<De
             Err(errno) => return Err(fail(errno)),
         }
     }
-    let Walk { mut nodes, incomplete, .. } = walk;
-    nodes.sort_by(|a, b| a.path.cmp(&b.path));
+    let Walk { nodes, incomplete, .. } = walk;
     Ok(Devices { nodes, incomplete, access })
 }
 
 struct Walk<'a> {
     mounts: &'a Mounts,
     access: &'a DeviceAccess,
+    /// By path.
     nodes: Vec<Node>,
     incomplete: bool,
 }
@@ -122,7 +122,8 @@ impl Walk<'_> {
             let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
             let nodev = self.mounts.of(&below).is_some_and(|mount| mount.nodev);
             let reachable = if nodev { Some(false) } else { allowed(self.access, kind, major, minor) };
-            self.nodes.push(Node { path: below, kind, major, minor, reachable });
+            let place = self.nodes.partition_point(|node| node.path < below);
+            self.nodes.insert(place, Node { path: below, kind, major, minor, reachable });
         }
         Ok(())
     }

@@ -175,8 +175,10 @@ impl Tally {
     }
 
     fn sorted(&self) -> Vec<&Kin> {
-        let mut sorted: Vec<&Kin> = self.kinds.values().collect();
-        sorted.sort_by_key(|kin| std::cmp::Reverse(kin.count));
+        let mut sorted: Vec<&Kin> = Vec::with_capacity(self.kinds.len());
+        for kin in self.kinds.values() {
+            sorted.insert(sorted.partition_point(|before| before.count >= kin.count), kin);
+        }
         sorted
     }
 

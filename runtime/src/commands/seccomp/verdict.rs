@@ -47,14 +47,14 @@ impl Verdict {
     /// The errnos that it can answer with.
     pub fn errnos(&self) -> Vec<u16> {
         let returns = self.insns.iter().filter(|insn| insn.code == seccomp_profiles::bpf::RET_K);
-        let mut errnos: Vec<u16> = returns
-            .filter_map(|insn| match Action::from_ret(insn.k) {
-                Action::Errno(errno) => Some(errno),
-                _ => None,
-            })
-            .collect();
-        errnos.sort_unstable();
-        errnos.dedup();
+        let mut errnos: Vec<u16> = Vec::new();
+        for insn in returns {
+            if let Action::Errno(errno) = Action::from_ret(insn.k)
+                && let Err(place) = errnos.binary_search(&errno)
+            {
+                errnos.insert(place, errno);
+            }
+        }
         errnos
     }
 

@@ -140,7 +140,7 @@ impl View {
         let entries = fs::read_dir(&path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>).call("open", &path)?;
         let mut numbers: Vec<String> =
             entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        numbers.sort();
+        numbers.sort_unstable();
         Ok(numbers)
     }
 

@@ -7,14 +7,16 @@ use std::collections::BTreeSet;
 ///
 /// A number that no rule names stands for all others, so that these are all devices there are.
 pub fn excess(now: &[Rule], before: &[Rule]) -> Option<String> {
-    let majors: BTreeSet<u32> = now.iter().chain(before).filter_map(|rule| rule.major).collect();
+    let mut majors: BTreeSet<u32> = BTreeSet::new();
+    majors.extend(now.iter().chain(before).filter_map(|rule| rule.major));
     let majors: Vec<u32> = unnamed(&majors).into_iter().chain(majors).collect();
     for major in majors {
         let about = |rules: &[Rule]| -> Vec<Rule> {
             rules.iter().filter(|rule| rule.major.is_none_or(|named| named == major)).copied().collect()
         };
         let (now, before) = (about(now), about(before));
-        let minors: BTreeSet<u32> = now.iter().chain(&before).filter_map(|rule| rule.minor).collect();
+        let mut minors: BTreeSet<u32> = BTreeSet::new();
+        minors.extend(now.iter().chain(&before).filter_map(|rule| rule.minor));
         for minor in unnamed(&minors).into_iter().chain(minors) {
             for kind in [Kind::Char, Kind::Block] {
                 for access in [Access::READ, Access::WRITE, Access::MKNOD] {

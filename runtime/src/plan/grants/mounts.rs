@@ -142,7 +142,11 @@ fn parameters(
     before: &[(String, Option<String>)],
 ) -> Option<&'static str> {
     // The last one of a name counts.
-    let map = |list: &[(String, Option<String>)]| list.iter().cloned().collect::<BTreeMap<String, Option<String>>>();
+    let map = |list: &[(String, Option<String>)]| {
+        let mut map: BTreeMap<String, Option<String>> = BTreeMap::new();
+        map.extend(list.iter().cloned());
+        map
+    };
     let (mut now, mut before) = (map(now), map(before));
     for key in now.keys().chain(before.keys()).cloned().collect::<Vec<_>>() {
         if now.get(&key) == before.get(&key) {

@@ -66,7 +66,8 @@ impl Grants {
         for path in other.masked_paths.iter().filter(|path| !covered(path, &self.masked_paths)) {
             found.push(format!("masked path {path}: it is visible"));
         }
-        let both: BTreeSet<String> = self.readonly_paths.union(&self.masked_paths).cloned().collect();
+        let mut both = self.readonly_paths.clone();
+        both.extend(self.masked_paths.iter().cloned());
         for path in other.readonly_paths.iter().filter(|path| !covered(path, &both)) {
             found.push(format!("read-only path {path}: it can be written to"));
         }
