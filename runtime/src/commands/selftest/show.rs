@@ -53,8 +53,8 @@ pub fn text(findings: &[Finding], facts: &HostFacts, colour: Colour) -> String {
 /// None that strings and numbers could give.
 pub fn json(findings: &[Finding], facts: &HostFacts) -> Result<String> {
     let name = |status| words(status).0.to_lowercase().replace(' ', "-");
-    let counts: serde_json::Map<String, serde_json::Value> =
-        STATUSES.iter().map(|status| (name(*status), count(findings, *status).into())).collect();
+    let mut counts = serde_json::Map::new();
+    counts.extend(STATUSES.iter().map(|status| (name(*status), count(findings, *status).into())));
     let value = serde_json::json!({"host": facts, "findings": findings, "counts": counts});
     Ok(format!("{value:#}\n"))
 }
