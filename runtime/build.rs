@@ -62,7 +62,11 @@ fn smaller() {
     if std::env::var("PROFILE").is_ok_and(|profile| profile == "release") {
         let script = std::path::absolute("no-unwind.ld").unwrap_or_else(|_| "no-unwind.ld".into());
         let tables = format!("-Wl,--no-eh-frame-hdr,-T,{}", script.display());
-        for option in [&tables, "-Wl,-z,pack-relative-relocs", "-Wl,--icf=all"] {
+        // A dynamic program with packed relocations would not start on a host whose C library is older than here.
+        let is_static =
+            std::env::var("CARGO_CFG_TARGET_FEATURE").is_ok_and(|all| all.split(',').any(|f| f == "crt-static"));
+        let relocations = is_static.then_some("-Wl,-z,pack-relative-relocs");
+        for option in [tables.as_str(), "-Wl,--icf=all"].into_iter().chain(relocations) {
             if makes_a_program(option).unwrap_or(false) {
                 println!("cargo:rustc-link-arg-bins={option}");
             }
