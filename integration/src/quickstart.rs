@@ -29,7 +29,8 @@ pub fn run(options: &QuickstartOptions) -> Result<ExitCode> {
     let parent = format!("/{}", ground.file_name().context("ground without a name")?.to_string_lossy());
     println!("{} ({})", runtime.path.display(), runtime.version);
     let ground = Ground::new(&runtime, &host, &ground, &parent, 0)?;
-    let mut bundle = ground.bundle()?;
+    // As users call it: without a word about the level.
+    let mut bundle = ground.level(None).bundle()?;
     if let Some(rootfs) = &options.rootfs {
         bundle.set("/root/path", json!(rootfs.canonicalize().context("--rootfs")?));
     }
