@@ -165,7 +165,9 @@ fn terminal_output_is_complete_when_the_wait_returns() {
 #[test]
 fn readiness_is_forwarded_while_the_process_runs() {
     let _one = one_at_a_time();
-    let path = std::env::temp_dir().join(format!("casemate-foreground-{}", std::process::id()));
+    // Several runs may be in pid namespaces of their own, and have the same pid.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+    let path = std::env::temp_dir().join(format!("casemate-foreground-{}-{now}", std::process::id()));
     std::fs::create_dir_all(&path).unwrap();
     let directory = std::fs::File::open(&path).unwrap();
     let manager = std::os::unix::net::UnixDatagram::bind(path.join("manager")).unwrap();
