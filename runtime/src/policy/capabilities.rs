@@ -1,27 +1,9 @@
 //! Capabilities: what the Pod Security Standard lists, and less at `restricted`.
 
 use super::judge::{Judge, switch_off};
-use super::{devices, rule::Rule};
+use super::{devices, rule::Rule, standard};
 use crate::plan::security::capability_bit;
 use crate::spec::Capabilities;
-
-/// The capabilities that a container may be given at `baseline` (Pod Security Standards, "Capabilities"). They are what
-/// Docker gives by default but for NET_RAW, which has a rule of its own.
-pub(super) const STANDARD: [&str; 13] = [
-    "CAP_AUDIT_WRITE",
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_MKNOD",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SETFCAP",
-    "CAP_SETGID",
-    "CAP_SETPCAP",
-    "CAP_SETUID",
-    "CAP_SYS_CHROOT",
-];
 
 const POINTER: &str = "/process/capabilities";
 const NET_RAW: &str = "CAP_NET_RAW";
@@ -61,7 +43,8 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
 }
 
 fn beyond_the_standard(judge: &mut Judge<'_>, asked: &Capabilities) {
-    let listed = |name: &str| STANDARD.iter().chain([&NET_RAW]).any(|known| known.eq_ignore_ascii_case(name));
+    let listed =
+        |name: &str| standard::CAPABILITIES.iter().chain([&NET_RAW]).any(|known| known.eq_ignore_ascii_case(name));
     // What Linux does not know, no process gets; the plan warns of it.
     let beyond = names(asked, |name| !listed(name) && capability_bit(name).is_some());
     if beyond.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::judge::{Judge, switch_off};
 use super::rule::Rule;
+use super::standard;
 use crate::spec::Process;
 use casemate_selinux::Context;
 use std::collections::BTreeMap;
@@ -10,9 +11,6 @@ use std::collections::BTreeMap;
 const SANDBOX: [&str; 2] = ["io.kubernetes.cri.sandbox-id", "io.kubernetes.cri-o.SandboxID"];
 /// Ordered pairs of different categories.
 const PAIRS: u64 = 1024 * 1023;
-
-/// Pod Security Standards, "SELinux".
-const TYPES: [&str; 4] = ["container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
 
 pub(super) fn judge(judge: &mut Judge<'_>) {
     let Some(process) = judge.process().cloned() else { return };
@@ -70,9 +68,9 @@ pub fn categories(id: &str, annotations: &BTreeMap<String, String>, taken: &[Str
 pub(super) fn labels(judge: &mut Judge<'_>, process: &Process) {
     // A label that cannot be read is the plan's to refuse.
     if let Ok(context) = process.selinux_label.parse::<Context>()
-        && !TYPES.contains(&context.r#type())
+        && !standard::SELINUX_TYPES.contains(&context.r#type())
     {
-        let cause = format!("the SELinux type {} is none of {}", context.r#type(), TYPES.join(", "));
+        let cause = format!("the SELinux type {} is none of {}", context.r#type(), standard::SELINUX_TYPES.join(", "));
         let allow =
             format!("leave the label to the engine (no --security-opt label), or {}", switch_off(Rule::SelinuxType));
         judge.refuse(Rule::SelinuxType, "/process/selinuxLabel", cause, allow);

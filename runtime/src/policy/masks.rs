@@ -4,28 +4,9 @@ use super::judge::{Judge, switch_off};
 use super::mounts::{is_bind, is_remount, surely_read_only};
 use super::rule::Rule;
 use super::sensitive::below;
+use super::standard;
 use crate::plan::clean;
 use crate::spec::Mount;
-
-/// Covered at `baseline`: what any of Docker, containerd and Podman cover in their newest versions, but for what only
-/// some hosts have once for each CPU.
-const MASKED: [&str; 12] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-];
-
-/// Read-only at `baseline`.
-const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Covered at `restricted`: what tells of the host's kernel, memory, disks and other tenants, and what no server reads.
 const HARDENED: [&str; 38] = [
@@ -98,7 +79,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         let there = |path: &&&str| if path.starts_with("/proc") { full } else { sysfs };
         list.iter().filter(there).map(|path| (*path).to_string()).collect()
     };
-    let (masked, read_only, hardened) = (wanted(&MASKED), wanted(&READ_ONLY), wanted(&HARDENED));
+    let (masked, read_only, hardened) = (wanted(&standard::MASKED), wanted(&standard::READ_ONLY), wanted(&HARDENED));
     let thermal = (0..judge.facts.thermal_cpus).map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle"));
     let thermal = if sysfs { thermal.collect() } else { Vec::new() };
     cover(judge, Rule::MaskedPaths, [masked, thermal].concat(), false);

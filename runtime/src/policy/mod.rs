@@ -31,6 +31,7 @@ mod resources;
 pub mod rule;
 pub mod sensitive;
 pub mod show;
+pub mod standard;
 mod sysctls;
 #[cfg(test)]
 mod tests;

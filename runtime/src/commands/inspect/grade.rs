@@ -9,6 +9,8 @@ use crate::cgroup::DeviceAccess;
 use crate::host::capability_names;
 use crate::plan::Facts;
 use crate::plan::namespace::NamespaceKind;
+use crate::plan::security::capability_bit;
+use crate::policy::standard;
 use casemate_selinux::Context;
 use serde::Serialize;
 
@@ -171,37 +173,13 @@ const NIST_800_190: &[Item] = &[
 ];
 
 /// Capabilities that the Pod Security Standard "baseline" allows, as bits.
-const STANDARD: u64 = bits(&[0, 1, 3, 4, 5, 6, 7, 8, 10, 18, 27, 29, 31]);
-/// CAP_NET_BIND_SERVICE, the one that "restricted" allows.
-const NET_BIND_SERVICE: u64 = bits(&[10]);
-
-const fn bits(list: &[u32]) -> u64 {
-    let (mut set, mut at) = (0, 0);
-    while at < list.len() {
-        set |= 1 << list[at];
-        at += 1;
-    }
-    set
+fn standard_capabilities() -> u64 {
+    standard::CAPABILITIES.iter().filter_map(|name| capability_bit(name)).fold(0, |all, bit| all | bit)
 }
 
-/// What engines mask and make read-only below /proc and /sys unless they are told not to: what
-/// `procMount: Default` means.
-pub const MASKED: [&str; 12] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-];
-/// The read-only ones.
-pub const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+/// CAP_NET_BIND_SERVICE, the one that "restricted" allows.
+const NET_BIND_SERVICE: u64 = 1 << 10;
+
 /// Masked by newer engines only: seeing them is not what the standard calls unmasked.
 const RECENT: [&str; 3] = ["/proc/interrupts", "/sys/devices/virtual/powercap", "/proc/asound"];
 
@@ -231,22 +209,6 @@ pub const SOCKETS: [&str; 6] = [
     "/run/podman/podman.sock",
     "/run/buildkit/buildkitd.sock",
     "/run/systemd/private",
-];
-
-/// "Safe" by the Pod Security Standard.
-const SAFE_SYSCTLS: [&str; 12] = [
-    "kernel.shm_rmid_forced",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ping_group_range",
-    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_syncookies",
-    "net.ipv4.tcp_wmem",
 ];
 
 /// What a container is graded by.
@@ -299,9 +261,12 @@ impl Seen<'_> {
             Check::HostUser => self.namespace(NamespaceKind::User),
             Check::NotPrivileged => {
                 let all_devices = kernel.devices.access == DeviceAccess::Everything;
-                unless(all_devices && kernel.capabilities.bounding & !STANDARD != 0, "capabilities and all devices")
+                unless(
+                    all_devices && kernel.capabilities.bounding & !standard_capabilities() != 0,
+                    "capabilities and all devices",
+                )
             }
-            Check::StandardCapabilities => self.capabilities(STANDARD),
+            Check::StandardCapabilities => self.capabilities(standard_capabilities()),
             Check::NoCapabilities => self.capabilities(NET_BIND_SERVICE),
             Check::Seccomp if kernel.seccomp.pending => match self.planned.is_some_and(|plan| !plan.filters.is_empty())
             {
@@ -366,12 +331,11 @@ impl Seen<'_> {
         if !self.facts.selinux {
             return Outcome::Pass;
         }
-        const TYPES: [&str; 4] = ["container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
         let label = self.kernel.label.as_deref().unwrap_or_default();
         match label.parse::<Context>() {
             Ok(context) => {
                 let name = context.to_string().split(':').nth(2).unwrap_or_default().to_owned();
-                unless(!TYPES.contains(&name.as_str()), &format!("type {name}"))
+                unless(!standard::SELINUX_TYPES.contains(&name.as_str()), &format!("type {name}"))
             }
             Err(_) => Outcome::Unknown(format!("label \"{label}\"")),
         }
@@ -381,11 +345,11 @@ impl Seen<'_> {
         let mut open = Vec::new();
         for (path, cover) in &self.kernel.paths {
             let path = path.as_str();
-            let must_mask = MASKED.contains(&path) && !RECENT.contains(&path);
+            let must_mask = standard::MASKED.contains(&path) && !RECENT.contains(&path);
             match cover {
                 Cover::Unknown if must_mask => return Outcome::Unknown(format!("{path} was not looked at")),
                 Cover::ReadOnly | Cover::Writable if must_mask => open.push(path.to_owned()),
-                Cover::Writable if READ_ONLY.contains(&path) => open.push(path.to_owned()),
+                Cover::Writable if standard::READ_ONLY.contains(&path) => open.push(path.to_owned()),
                 _ => {}
             }
         }
@@ -424,7 +388,8 @@ impl Seen<'_> {
 
     fn sysctls(&self) -> Outcome {
         let Some(planned) = self.planned else { return Outcome::Unknown("no plan".to_owned()) };
-        let others = planned.sysctls.iter().filter(|name| !SAFE_SYSCTLS.contains(&name.replace('/', ".").as_str()));
+        let others =
+            planned.sysctls.iter().filter(|name| !standard::SYSCTLS.contains(&name.replace('/', ".").as_str()));
         nothing(&others.cloned().collect::<Vec<_>>())
     }
 }

@@ -23,7 +23,7 @@ use crate::cli::{Inspect, ReportFormat};
 use crate::error::{Call as _, Error, Kind, Result};
 use crate::host;
 use crate::plan::Facts;
-use crate::policy::{Enforcement, Mode, Note, Rule};
+use crate::policy::{Enforcement, Mode, Note, Rule, standard};
 use crate::spec::Status;
 use crate::state::procfs::Procfs;
 use crate::state::{Container, Store};
@@ -171,7 +171,7 @@ impl Look {
 /// The paths to look at: those of the plan, and those that standards ask about.
 fn paths(planned: Option<&Planned>) -> Vec<String> {
     let listed = planned.into_iter().flat_map(|planned| planned.masked.iter().chain(&planned.read_only)).cloned();
-    let standard = grade::MASKED.iter().chain(&grade::READ_ONLY).map(|path| (*path).to_owned());
+    let standard = standard::MASKED.iter().chain(&standard::READ_ONLY).map(|path| (*path).to_owned());
     let mut paths: Vec<String> = listed.chain(standard).collect();
     paths.sort_unstable();
     paths.dedup();

@@ -9,7 +9,7 @@ use crate::host::capability_names;
 use crate::plan::namespace::NamespaceKind;
 use crate::plan::security::{CapabilitySets, capabilities};
 use crate::plan::{self, CreateRequest, Facts};
-use crate::policy::{Enforcement, Level, judge};
+use crate::policy::{self, Enforcement, Level, judge};
 use crate::program::Op;
 use crate::spec::{self, Spec, Status};
 use crate::state::{CONFIG, Container};
@@ -53,7 +53,12 @@ pub fn planned(container: &Container, facts: &Facts) -> Result<Planned> {
     let record = &container.record;
     let spec = Spec::parse(&container.entry.read_file(CONFIG, spec::MAX_BYTES)?)?;
     let without = Enforcement::new(Level::Privileged, "made without policy");
-    let verdict = judge::create(&spec, record.enforcement.as_ref().unwrap_or(&without), facts);
+    let enforcement = record.enforcement.as_ref().unwrap_or(&without);
+    let verdict = judge::create(&spec, enforcement, facts);
+    // Admitted once, and not by the rules as they are now: there is no plan to hold it against.
+    if let Some(refused) = policy::denied(&verdict.refusals, enforcement) {
+        return Err(refused);
+    }
     let (spec, confinement) = (verdict.spec, verdict.confinement);
     let request = CreateRequest {
         id: record.id.clone(),
