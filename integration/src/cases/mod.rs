@@ -17,6 +17,7 @@ mod freeze;
 mod hook_children;
 mod hooks;
 mod identity;
+mod inspect;
 mod lifecycle;
 mod limits;
 mod mounts;
@@ -84,6 +85,7 @@ pub fn all() -> Vec<Case> {
         policy::all,
         check::all,
         policy_file::all,
+        inspect::all,
         selftest::all,
     ]
     .iter()
