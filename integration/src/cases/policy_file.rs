@@ -8,6 +8,7 @@ use std::process::Command;
 
 crate::cases! {
     a_policy_file_switches_rules_and_says_where [CasemateOnly("policy files")];
+    what_audit_finds_is_kept_in_the_state [CasemateOnly("policy files")];
     a_policy_file_exempts_by_cgroup [CasemateOnly("policy files")];
     a_minimum_holds_against_the_caller [CasemateOnly("policy files")];
     a_policy_file_that_others_can_write_fails_closed [CasemateOnly("policy files")];
@@ -56,6 +57,22 @@ fn a_policy_file_switches_rules_and_says_where(g: &Ground) -> Result<()> {
     let refused =
         run_with_policy(g, &bundle, "version = 1\n\n[rules]\nnon-root = \"enforce\"\n")?.refused("[non-root]")?;
     ensure!(refused.stderr.contains("/etc/casemate/policy.toml:4"), "{refused}");
+    Ok(())
+}
+
+fn what_audit_finds_is_kept_in_the_state(g: &Ground) -> Result<()> {
+    let mut bundle = g.level(None).bundle()?;
+    let link = g.dir.join("link");
+    std::os::unix::fs::symlink("/etc", &link)?;
+    bundle.share("ipc").bind(&link, "/mnt", &["bind", "ro"]).args(&["/bin/true"]).write()?;
+    let id = g.id();
+    let policy = "version = 1\n[rules]\nhost-ipc = \"audit\"\nsensitive-binds = \"audit\"\n";
+    let create = ["create", "--bundle", &bundle.dir.to_string_lossy(), &id];
+    with_policy(g, &[("policy.toml", policy)], "", &create)?.success()?;
+    let state = g.call(&["state", &id])?.success()?.json()?;
+    let found = state["annotations"]["io.casemate.not-enforced"].as_str().unwrap_or_default();
+    // One by what the configuration says, one by what a path turned out to be.
+    ensure!(found.contains("host-ipc") && found.contains("sensitive-binds"), "{state}");
     Ok(())
 }
 

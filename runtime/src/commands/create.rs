@@ -81,7 +81,8 @@ pub fn make(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Create, mo
     plan.warnings.iter().for_each(|warning| log.warn(warning));
     let during = |error: Error| error.context("casemate create failed: unable to start container process");
     let sources = Sources::open(&plan).map_err(during)?;
-    gate::admit_sources(root, &verdict.spec, &bundle.path, &sources, &enforcement, &facts, log).map_err(of_config)?;
+    let seen = gate::admit_sources(root, &verdict.spec, &bundle.path, &sources, &enforcement, &facts, log);
+    verdict.notes.extend(seen.map_err(of_config)?);
 
     // From here on there is something to undo.
     let mut unfinished = Unfinished::new(root.create()?.create(id)?);

@@ -75,7 +75,7 @@ pub fn admit(spec: Spec, enforcement: &Enforcement, facts: &Facts, log: &Log) ->
 }
 
 /// Judges what the configuration (`spec`, as the rules left it) names on the host, now that it is open: a path can lead
-/// anywhere.
+/// anywhere. Answers what there is to say beside refusals, for the container's state.
 ///
 /// # Errors
 /// Everything that is refused, as one error.
@@ -87,10 +87,10 @@ pub fn admit_sources(
     enforcement: &Enforcement,
     facts: &Facts,
     log: &Log,
-) -> Result<()> {
+) -> Result<Vec<Note>> {
     let rules = [Rule::SensitiveBinds, Rule::HostPid, Rule::HostIpc, Rule::HostNetwork, Rule::HostUts];
     if rules.iter().all(|rule| enforcement.mode(*rule) == Mode::Off) {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let mut paths = sources.paths()?;
     for layer in policy::overlay_layers(spec) {
@@ -101,7 +101,7 @@ pub fn admit_sources(
     let seen: Vec<Seen<'_>> = paths.iter().map(seen).collect();
     let verdict = judge::objects(spec, bundle, &seen, &sources.namespaces()?, enforcement, facts);
     tell(&verdict.notes, log);
-    policy::denied(&verdict.refusals, enforcement).map_or(Ok(()), Err)
+    policy::denied(&verdict.refusals, enforcement).map_or(Ok(verdict.notes), Err)
 }
 
 /// Engines keep casemate's state in places of their own. Whoever can write there says what containers are.
