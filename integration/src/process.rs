@@ -134,6 +134,11 @@ impl Running {
         read(&self.out)
     }
 
+    /// What was printed so far on standard error.
+    pub fn stderr(&self) -> Result<String> {
+        read(&self.err)
+    }
+
     /// Sends the command itself a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         kill_process(Pid::from_child(&self.child), signal).context("kill the command")

@@ -1,0 +1,33 @@
+//! The probe: a static program that a container runs, which prints one JSON object of what it sees of itself.
+//!
+//! Without arguments it only looks ([`look`]); `probe hold` does so and stays; `probe watch` looks at others ([`watch`]);
+//! `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the error ([`attempt`]). `probe weigh` serves the
+//! benchmark, `probe session` and `probe keyring` the suite on the host ([`run`]).
+
+mod attempt;
+mod look;
+mod raw;
+mod run;
+mod watch;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["try", what @ ..] => return attempt::attempt(what),
+        ["weigh", file, program, arguments @ ..] => return run::weigh(file, program, arguments),
+        ["session", program, arguments @ ..] => return run::in_a_new_session_keyring(program, arguments),
+        ["keyring"] => println!("{}", look::session_keyring()),
+        ["watch", marker, stop] => println!("{}", watch::watch(marker, std::path::Path::new(stop))),
+        ["hold", ..] => {
+            println!("{}", look::look(&words));
+            loop {
+                std::thread::park();
+            }
+        }
+        _ => println!("{}", look::look(&words)),
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,10 @@
+//! The checks, one file per attack surface.
+
+mod credentials;
+
+use crate::escape::check::Check;
+
+/// Every check, in the order of the table.
+pub fn all() -> Vec<Check> {
+    [credentials::all].iter().flat_map(|list| list()).collect()
+}

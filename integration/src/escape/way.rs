@@ -1,0 +1,128 @@
+//! The ways a program gets into a container, and a look at it on each.
+
+use crate::bundle::Bundle;
+use crate::case::Container;
+use crate::escape::scene::Scene;
+use crate::process::{DEADLINE, Running, eventually};
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::process::Command;
+
+/// One way into a container.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// `create`, then `start`.
+    CreateStart,
+    Run,
+    Exec,
+    /// `exec --cap CAP_NET_BIND_SERVICE`, which every level allows.
+    ExecCap,
+    /// `exec --tty` on a terminal of script(1)'s.
+    ExecTty,
+}
+
+impl Way {
+    pub const ALL: [Self; 5] = [Self::CreateStart, Self::Run, Self::Exec, Self::ExecCap, Self::ExecTty];
+    /// Those that make the container's own program.
+    pub const INIT: [Self; 2] = [Self::CreateStart, Self::Run];
+    /// Those into a running container.
+    pub const EXEC: [Self; 3] = [Self::Exec, Self::ExecCap, Self::ExecTty];
+}
+
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::CreateStart => "create+start",
+            Self::Run => "run",
+            Self::Exec => "exec",
+            Self::ExecCap => "exec --cap",
+            Self::ExecTty => "exec --tty",
+        })
+    }
+}
+
+/// The probe as it runs in a container, until the scene ends or [`Seen::end`].
+#[derive(Debug)]
+pub struct Seen<'a> {
+    /// What it sees of itself, see the probe's `look`.
+    pub inside: Value,
+    /// Its pid here, for a look at /proc from outside.
+    pub pid: i32,
+    pub container: Container<'a>,
+    running: Option<Running>,
+}
+
+impl Seen<'_> {
+    /// Deletes the container and waits for the command that was in the foreground.
+    pub fn end(self) -> Result<()> {
+        self.container.call("delete", &["--force"])?.success()?;
+        if let Some(running) = self.running {
+            running.wait(DEADLINE)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Scene<'a> {
+    /// Brings the probe into a container of this bundle (whose program is replaced) on one way; `flags` are further flags
+    /// of the command that does it. The probe stays until it is killed.
+    pub fn look<'s>(&'s self, way: Way, bundle: &Bundle, flags: &[&str]) -> Result<Seen<'s>> {
+        let ground = &self.ground;
+        let mut bundle = bundle.clone();
+        let pid_file = ground.dir.join(format!("{}.pid", ground.id()));
+        let pid_flag = ["--pid-file".to_owned(), pid_file.to_string_lossy().into_owned()];
+        let mut words: Vec<&str> = pid_flag.iter().map(String::as_str).collect();
+        words.extend(flags);
+        let hold = ["/bin/probe", "hold"];
+        let (container, running) = match way {
+            Way::CreateStart => {
+                let container = ground.container(bundle.args(&hold));
+                let running = ground.recorder.start(container.create_command(&words)?, None)?;
+                // Its output goes on to the program, so it is not waited for with `wait`, which reads it once.
+                let created = || container.status().is_ok_and(|status| status == "created");
+                eventually("it is created", || Ok(created().then_some(())))?;
+                container.start()?.success()?;
+                (container, running)
+            }
+            Way::Run => {
+                let container = ground.container(bundle.args(&hold));
+                let running = container.run_in_background(&words)?;
+                (container, running)
+            }
+            Way::Exec | Way::ExecCap => {
+                let container = ground.sleeping(&bundle)?;
+                let mut line = vec!["exec"];
+                line.extend(&words);
+                if way == Way::ExecCap {
+                    line.extend(["--cap", "CAP_NET_BIND_SERVICE"]);
+                }
+                line.push(&container.id);
+                line.extend(hold);
+                let running = ground.recorder.start(ground.command(&line), None)?;
+                (container, running)
+            }
+            Way::ExecTty => {
+                let container = ground.sleeping(&bundle)?;
+                let mut line = vec!["exec", "--tty"];
+                line.extend(&words);
+                line.push(&container.id);
+                line.extend(hold);
+                let exec = crate::process::typed(&ground.command(&line));
+                let mut script = Command::new("script");
+                script.args(["-qec", &exec, "/dev/null"]).current_dir(&ground.dir);
+                let running = ground.recorder.start(script, None)?;
+                (container, running)
+            }
+        };
+        let mut last = String::new();
+        let inside = eventually("the probe's look", || {
+            last = running.stdout()?;
+            // A terminal may put something before it.
+            let object = |line: &str| serde_json::from_str(line.trim().get(line.find('{')?..)?).ok();
+            Ok(last.lines().find_map(object))
+        });
+        let inside = inside.with_context(|| format!("{way}: {last}{}", running.stderr().unwrap_or_default()))?;
+        let pid = std::fs::read_to_string(&pid_file).context("the pid file")?.trim().parse()?;
+        Ok(Seen { inside, pid, container, running: Some(running) })
+    }
+}
