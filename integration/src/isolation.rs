@@ -1,6 +1,6 @@
 //! Private namespaces for everything the suite does.
 //!
-//! `unshare` (util-linux) makes the mount, pid and, for engines, network namespaces and starts this program again twice:
+//! `unshare` (util-linux) makes the mount, pid and, where asked for, network namespaces and starts this program again twice:
 //! as pid 1, which only reaps orphans (container inits whose `create` has ended), and below it as the program proper.
 //! When `unshare` dies, `--kill-child` takes the whole pid namespace with it.
 
@@ -36,7 +36,10 @@ pub fn enter(network: Network, inner: impl FnOnce() -> Result<ExitCode>) -> Resu
     if network == Network::Private {
         command.arg("--net");
     }
-    command.arg("--").arg(std::env::current_exe()?).arg(REAP).args(std::env::args_os().skip(1));
+    // A session keyring of its own too: what a runtime puts into its caller's is seen, and is nobody else's.
+    let suite = std::env::current_exe()?;
+    command.arg("--").arg(suite.with_file_name("probe")).arg("session").arg(&suite);
+    command.arg(REAP).args(std::env::args_os().skip(1));
     let status = command.env(GROUND, &ground).status().context("unshare (package util-linux)");
     clear_cgroups(&ground)?;
     std::fs::remove_dir(&ground).with_context(|| format!("rmdir \"{}\"", ground.display()))?;

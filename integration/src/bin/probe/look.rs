@@ -102,21 +102,29 @@ pub fn directory(path: &str) -> Value {
     Value::Object(found)
 }
 
-/// What keyctl(2) says of the session keyring: `type;uid;gid;perm;description`, or the error.
+/// What keyctl(2) says of the session keyring: its id, `type;uid;gid;perm;description`, the keys in it; or the error.
 pub fn session_keyring() -> Value {
     const KEYCTL_GET_KEYRING_ID: libc::c_long = 0;
     const KEYCTL_DESCRIBE: libc::c_long = 6;
+    const KEYCTL_READ: libc::c_long = 11;
     const KEY_SPEC_SESSION_KEYRING: libc::c_long = -3;
     let mut buffer = [0u8; 256];
-    // SAFETY: GET_KEYRING_ID reads two integers; DESCRIBE writes at most the given length into the live buffer.
+    let mut keys = [0u8; 1024];
+    // SAFETY: GET_KEYRING_ID reads two integers; DESCRIBE and READ write at most the given length into live buffers.
     #[allow(unsafe_code)]
-    let (id, length) = unsafe {
+    let (id, length, read) = unsafe {
         let id = libc::syscall(libc::SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
-        (id, libc::syscall(libc::SYS_keyctl, KEYCTL_DESCRIBE, id, buffer.as_mut_ptr(), buffer.len()))
+        let length = libc::syscall(libc::SYS_keyctl, KEYCTL_DESCRIBE, id, buffer.as_mut_ptr(), buffer.len());
+        (id, length, libc::syscall(libc::SYS_keyctl, KEYCTL_READ, id, keys.as_mut_ptr(), keys.len()))
     };
     let described = usize::try_from(length).ok().and_then(|length| buffer.get(..length.min(buffer.len())));
+    let read = usize::try_from(read).ok().and_then(|length| keys.get(..length.min(keys.len()))).unwrap_or_default();
+    let keys: Vec<i32> = read.as_chunks().0.iter().map(|key| i32::from_ne_bytes(*key)).collect();
     match described {
-        Some(bytes) => json!({"id": id, "description": String::from_utf8_lossy(bytes).trim_end_matches('\0')}),
+        Some(bytes) => {
+            let description = String::from_utf8_lossy(bytes);
+            json!({"id": id, "description": description.trim_end_matches('\0'), "keys": keys})
+        }
         None => json!({"error": std::io::Error::last_os_error().to_string()}),
     }
 }

@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         ["try", what @ ..] => return attempt::attempt(what),
         ["weigh", file, program, arguments @ ..] => return run::weigh(file, program, arguments),
         ["session", program, arguments @ ..] => return run::in_a_new_session_keyring(program, arguments),
+        ["key", name] => return run::add_key(name),
+        ["unlink-key", name] => return run::unlink_key(name),
         ["keyring"] => println!("{}", look::session_keyring()),
         ["watch", marker, stop] => println!("{}", watch::watch(marker, std::path::Path::new(stop))),
         ["hold", ..] => {

@@ -15,6 +15,35 @@ pub fn in_a_new_session_keyring(program: &str, arguments: &[&str]) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Adds a key of this name to the session keyring.
+pub fn add_key(name: &str) -> ExitCode {
+    const KEY_SPEC_SESSION_KEYRING: libc::c_long = -3;
+    let Ok(name) = std::ffi::CString::new(name) else { return ExitCode::FAILURE };
+    // SAFETY: two live strings that end in NUL, and one byte that is there.
+    #[allow(unsafe_code)]
+    let key = unsafe {
+        libc::syscall(libc::SYS_add_key, c"user".as_ptr(), name.as_ptr(), c"x".as_ptr(), 1, KEY_SPEC_SESSION_KEYRING)
+    };
+    if key < 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Takes a key of this name from the session keyring.
+pub fn unlink_key(name: &str) -> ExitCode {
+    const KEYCTL_UNLINK: i64 = 9;
+    const KEYCTL_SEARCH: libc::c_long = 10;
+    const KEY_SPEC_SESSION_KEYRING: i64 = -3;
+    let Ok(name) = std::ffi::CString::new(name) else { return ExitCode::FAILURE };
+    // SAFETY: two live strings that end in NUL.
+    #[allow(unsafe_code)]
+    let key = unsafe {
+        libc::syscall(libc::SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, c"user".as_ptr(), name.as_ptr(), 0)
+    };
+    match raw(libc::SYS_keyctl, [KEYCTL_UNLINK, key, KEY_SPEC_SESSION_KEYRING]) {
+        Ok(()) if key > 0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
 /// Runs a program and writes the largest resident set in KiB of it and of what it waited for. The benchmark is too large
 /// to do this itself: a process begins with the resident set of the one it was forked from.
 pub fn weigh(file: &str, program: &str, arguments: &[&str]) -> ExitCode {

@@ -1,10 +1,11 @@
 //! The checks, one file per attack surface.
 
 mod credentials;
+mod harness;
 
 use crate::escape::check::Check;
 
 /// Every check, in the order of the table.
 pub fn all() -> Vec<Check> {
-    [credentials::all].iter().flat_map(|list| list()).collect()
+    [harness::all, credentials::all].iter().flat_map(|list| list()).collect()
 }
