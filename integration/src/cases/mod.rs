@@ -23,6 +23,7 @@ mod limits;
 mod mounts;
 mod namespaces;
 mod paths;
+mod phases;
 mod policy;
 mod policy_file;
 mod propagation;
@@ -82,6 +83,7 @@ pub fn all() -> Vec<Case> {
         refusals::all,
         filters::all,
         faults::all,
+        phases::all,
         policy::all,
         check::all,
         policy_file::all,

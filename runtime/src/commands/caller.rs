@@ -14,14 +14,12 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Secures this process against what it was started with: nobody may look into it, and of its descriptors only
-    /// those that were asked for will be passed on.
+    /// Secures this process against what it was started with: of its descriptors only those that were asked for will be
+    /// passed on.
     ///
     /// # Errors
     /// A descriptor that is to be preserved and is not open.
     pub fn secure(preserve_fds: u32) -> Result<Caller> {
-        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
-            .call("prctl", "PR_SET_DUMPABLE")?;
         let activation = Activation::from_env()?;
         let listening = activation.as_ref().map_or(0, |a| a.fds);
         let total = preserve_fds.saturating_add(listening).min(i32::MAX as u32 - 3);
