@@ -134,8 +134,8 @@ fn prepare(init: &Init) -> Done {
 
 fn operate(init: &mut Init, index: usize, r: Record) -> Done {
     match r.kind {
-        kind::JOIN_CGROUP => sys::write(r.slot, b"0").map(drop),
-        kind::JOIN_NAMESPACE => sys::setns(r.slot, r.a),
+        kind::JOIN_CGROUP => once(r.slot, |tasks| sys::write(tasks, b"0").map(drop)),
+        kind::JOIN_NAMESPACE => once(r.slot, |namespace| sys::setns(namespace, r.a)),
         kind::UNSHARE => sys::unshare(r.a),
         kind::HOST_PROPAGATION => mount::host_propagation(r.a),
         kind::MASK_SOURCE => mount::mask_source(init),
@@ -179,6 +179,14 @@ fn operate(init: &mut Init, index: usize, r: Record) -> Done {
         kind::EXECUTE => execute::execute(init, r),
         _ => Err(Fail::refusal(refusal::BAD_PROGRAM)),
     }
+}
+
+/// Uses a handle for the last time. Those on the host's cgroups and on namespaces are gone before anything of the image is
+/// touched.
+fn once(handle: i32, act: impl FnOnce(i32) -> Done) -> Done {
+    act(handle)?;
+    sys::close(handle);
+    Ok(())
 }
 
 /// Tells the parent where init stands and waits for its word.

@@ -158,7 +158,7 @@ pub const PHASES: [Phase; 27] = [
     Phase {
         process: "init",
         when: "the host's mounts are gone",
-        descriptors: "bundle, cgroup, dev, program, root, socket",
+        descriptors: "bundle, dev, program, root, socket",
         ..INSIDE
     },
     Phase {
@@ -232,7 +232,7 @@ pub const PHASES: [Phase; 27] = [
         process: "init of `exec`",
         when: "it has joined the container, unseen there",
         namespaces: Namespaces::Entered,
-        descriptors: "cgroup, pidfd, program, socket",
+        descriptors: "pidfd, program, socket",
         ..INSIDE
     },
     Phase {
