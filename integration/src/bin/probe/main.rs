@@ -1,10 +1,13 @@
 //! The probe: a static program that a container runs, which prints one JSON object of what it sees of itself.
 //!
 //! Without arguments it only looks ([`look`]); `probe hold` does so and stays; `probe watch` looks at others ([`watch`]);
-//! `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the error ([`attempt`]). `probe weigh` serves the
+//! `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the error ([`attempt`]);
+//! `probe calls [GROUP...]` makes many system calls and prints what was said to each ([`calls`]). `probe weigh` serves the
 //! benchmark, `probe session` and `probe keyring` the suite on the host ([`run`]).
 
 mod attempt;
+mod call_table;
+mod calls;
 mod look;
 mod raw;
 mod run;
@@ -17,6 +20,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["try", what @ ..] => return attempt::attempt(what),
+        ["calls", groups @ ..] => return calls::calls(groups),
         ["weigh", file, program, arguments @ ..] => return run::weigh(file, program, arguments),
         ["session", program, arguments @ ..] => return run::in_a_new_session_keyring(program, arguments),
         ["key", name] => return run::add_key(name),
