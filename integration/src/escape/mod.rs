@@ -5,6 +5,7 @@
 //! a ground, a `--root`, a cgroup, and a tree [`outside`] of the container. It shows first that its benign twin runs, then
 //! attacks. Whatever it is about, a [`snapshot`] of the host before and after must be the same, and nothing may be left.
 
+mod answers;
 pub mod check;
 mod checks;
 mod formats;

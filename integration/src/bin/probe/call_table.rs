@@ -85,13 +85,15 @@ fn mounts() -> impl Iterator<Item = Call> {
 }
 
 fn administration() -> impl Iterator<Item = Call> {
-    let administration = calls!["administration", true, Native;
+    let kernel = calls!["kernel", true, Native;
         "kexec_load" libc::SYS_kexec_load, [0, 0, 0, FLAGS];
         "kexec_file_load" libc::SYS_kexec_file_load, [-1, -1, 0, 0, FLAGS];
-        "reboot" libc::SYS_reboot, [0, 0, 0, 0];
         "init_module" libc::SYS_init_module, [0, 0, 0];
         "finit_module" libc::SYS_finit_module, [-1, 0, FLAGS];
         "delete_module" libc::SYS_delete_module, [0, 0];
+    ];
+    let administration = calls!["administration", true, Native;
+        "reboot" libc::SYS_reboot, [0, 0, 0, 0];
         "syslog" libc::SYS_syslog, [-1, 0, 0];
         "swapon" libc::SYS_swapon, [0, 0];
         "swapoff" libc::SYS_swapoff, [0];
@@ -134,7 +136,7 @@ fn administration() -> impl Iterator<Item = Call> {
         "mknod(character)" libc::SYS_mknodat, [-1, 0, libc::S_IFCHR, 0];
         "mknod(block)" libc::SYS_mknodat, [-1, 0, libc::S_IFBLK, 0];
     ];
-    administration.into_iter().chain(ports).chain(rare)
+    kernel.into_iter().chain(administration).chain(ports).chain(rare)
 }
 
 fn sockets() -> impl Iterator<Item = Call> {

@@ -20,7 +20,7 @@ pub enum Entry {
     /// `int 0x80`: the call of the 32-bit ABI.
     #[cfg(target_arch = "x86_64")]
     Interrupt,
-    /// Two calls: the number, after PR_SET_NO_NEW_PRIVS.
+    /// The same after PR_SET_NO_NEW_PRIVS.
     Bound,
 }
 
@@ -57,8 +57,14 @@ pub const fn filled(given: &[i64]) -> [i64; 5] {
     all
 }
 
-/// Makes the calls of these groups (of all, when none is named) and prints what was said to each, as one object.
-pub fn calls(groups: &[&str]) -> ExitCode {
+/// Makes the calls of these groups (of all, when none is named) and prints what was said to each, as one object
+/// with names `GROUP/CALL`; with
+/// `stay` as the first word this stays until it is killed.
+pub fn calls(words: &[&str]) -> ExitCode {
+    let (stays, groups) = match words {
+        ["stay", groups @ ..] => (true, groups),
+        groups => (false, groups),
+    };
     if !beside_the_sentinel() {
         eprintln!("probe: acts only in a container of the suite");
         return ExitCode::from(2);
@@ -67,11 +73,38 @@ pub fn calls(groups: &[&str]) -> ExitCode {
     for call in crate::call_table::all() {
         let wanted = groups.is_empty() || groups.contains(&call.group);
         if wanted && (!call.changing || may_change()) {
-            answers.insert(call.name.to_owned(), json!(answer(&call)));
+            answers.insert(format!("{}/{}", call.group, call.name), json!(answer(&call)));
         }
     }
     println!("{}", Value::Object(answers));
+    while stays {
+        std::thread::park();
+    }
     ExitCode::SUCCESS
+}
+
+/// Pushes a letter into the terminals that descriptors 0 to 2 are, each in two ways.
+pub fn push() -> Result<(), rustix::io::Errno> {
+    const TIOCSTI: i64 = 0x5412;
+    let letter = c"P".as_ptr() as i64;
+    let mut last = Err(rustix::io::Errno::BADF);
+    for fd in 0..=2 {
+        for command in [TIOCSTI, TIOCSTI | 1 << 32] {
+            // The pointer is to a live byte, which the kernel only reads.
+            last = match (crate::raw::raw(libc::SYS_ioctl, [fd, command, letter]), last) {
+                (Ok(()), _) | (_, Ok(())) => Ok(()),
+                (Err(errno), Err(_)) => Err(errno),
+            };
+        }
+    }
+    last
+}
+
+/// Connects to an abstract socket.
+pub fn connect(name: &str) -> Result<(), rustix::io::Errno> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
+    let address = SocketAddrUnix::new_abstract_name(name.as_bytes())?;
+    connect(socket(AddressFamily::UNIX, SocketType::STREAM, None)?, &address)
 }
 
 /// `ok`, the name of the errno, or the signal that ended the child.
