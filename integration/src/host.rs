@@ -18,6 +18,12 @@ pub enum Fact {
     SelinuxOff,
     /// AppArmor is off: the refusal of a profile can be seen.
     ApparmorOff,
+    /// SELinux is on: labels can be seen.
+    Selinux,
+    /// AppArmor is on: profiles can be seen.
+    Apparmor,
+    /// Landlock with scopes, since Linux 6.12.
+    LandlockScopes,
     /// strace(1), which makes system calls fail.
     Strace,
 }
@@ -100,6 +106,14 @@ impl Host {
                 let on = std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").unwrap_or_default();
                 (on.trim() != "Y", "apparmor-off", "needs a kernel without AppArmor")
             }
+            Fact::Selinux => (exists("/sys/fs/selinux/enforce"), "selinux", "needs SELinux"),
+            Fact::Apparmor => {
+                let on = std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").unwrap_or_default();
+                (on.trim() == "Y", "apparmor", "needs AppArmor")
+            }
+            Fact::LandlockScopes => {
+                (landlock_version() >= 6, "landlock-scopes", "needs Landlock's scopes (Linux 6.12)")
+            }
             Fact::Strace => (exists("/usr/bin/strace"), "strace", "needs /usr/bin/strace"),
         };
         (!present).then(|| (key, words.to_owned()))
@@ -143,6 +157,16 @@ fn collect_processes(dir: &Path, pids: &mut Vec<i32>) {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             collect_processes(&entry.path(), pids);
         }
+    }
+}
+
+/// The version of Landlock's interface; negative without Landlock.
+fn landlock_version() -> i64 {
+    const LANDLOCK_CREATE_RULESET_VERSION: i32 = 1;
+    // SAFETY: with this flag and without attributes the call only answers with a number.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0, LANDLOCK_CREATE_RULESET_VERSION)
     }
 }
 

@@ -108,22 +108,28 @@ pub fn session_keyring() -> Value {
     const KEYCTL_DESCRIBE: libc::c_long = 6;
     const KEYCTL_READ: libc::c_long = 11;
     const KEY_SPEC_SESSION_KEYRING: libc::c_long = -3;
+    const KEYCTL_GET_SECURITY: libc::c_long = 17;
     let mut buffer = [0u8; 256];
+    let mut label = [0u8; 256];
     let mut keys = [0u8; 1024];
-    // SAFETY: GET_KEYRING_ID reads two integers; DESCRIBE and READ write at most the given length into live buffers.
+    // SAFETY: GET_KEYRING_ID reads two integers; DESCRIBE, READ and GET_SECURITY write at most the given length into live buffers.
     #[allow(unsafe_code)]
-    let (id, length, read) = unsafe {
+    let (id, length, read, labelled) = unsafe {
         let id = libc::syscall(libc::SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
         let length = libc::syscall(libc::SYS_keyctl, KEYCTL_DESCRIBE, id, buffer.as_mut_ptr(), buffer.len());
-        (id, length, libc::syscall(libc::SYS_keyctl, KEYCTL_READ, id, keys.as_mut_ptr(), keys.len()))
+        let read = libc::syscall(libc::SYS_keyctl, KEYCTL_READ, id, keys.as_mut_ptr(), keys.len());
+        let label = libc::syscall(libc::SYS_keyctl, KEYCTL_GET_SECURITY, id, label.as_mut_ptr(), label.len());
+        (id, length, read, label)
     };
     let described = usize::try_from(length).ok().and_then(|length| buffer.get(..length.min(buffer.len())));
     let read = usize::try_from(read).ok().and_then(|length| keys.get(..length.min(keys.len()))).unwrap_or_default();
     let keys: Vec<i32> = read.as_chunks().0.iter().map(|key| i32::from_ne_bytes(*key)).collect();
+    let label = usize::try_from(labelled).ok().and_then(|length| label.get(..length.min(label.len())));
+    let label = String::from_utf8_lossy(label.unwrap_or_default()).trim_end_matches('\0').to_owned();
     match described {
         Some(bytes) => {
             let description = String::from_utf8_lossy(bytes);
-            json!({"id": id, "description": description.trim_end_matches('\0'), "keys": keys})
+            json!({"id": id, "description": description.trim_end_matches('\0'), "keys": keys, "label": label})
         }
         None => json!({"error": std::io::Error::last_os_error().to_string()}),
     }
