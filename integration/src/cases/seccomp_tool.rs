@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 crate::cases! {
     the_profile_tool_is_a_command [CasemateOnly("seccomp")];
+    the_profile_of_the_escape_suite_is_the_family_default [CasemateOnly("seccomp")];
     a_recorded_profile_runs_the_program_and_denies_another_call [CasemateOnly("seccomp record")];
     recorded_runs_are_merged [CasemateOnly("seccomp record")];
     recorded_arguments_are_the_only_ones [CasemateOnly("seccomp record")];
@@ -53,6 +54,15 @@ fn names(profile: &Value) -> Vec<String> {
 fn under(g: &Ground, bundle: &Bundle, profile: &Path, args: &[&str]) -> Result<Output> {
     let mut bundle = bundle.clone();
     g.run(bundle.set("/linux/seccomp", read(profile)?).args(args))
+}
+
+fn the_profile_of_the_escape_suite_is_the_family_default(g: &Ground) -> Result<()> {
+    let file = g.dir.join("suite.json");
+    std::fs::write(&file, crate::escape::PROFILE)?;
+    let file = file.to_string_lossy();
+    // Exit code 1 would be differences, for the capabilities of Docker, which are the tool's own default.
+    g.call(&["seccomp", "diff", &file, "default"])?.exits(0)?;
+    g.call(&["seccomp", "diff", &file, "restricted"])?.exits(1).map(drop)
 }
 
 fn the_profile_tool_is_a_command(g: &Ground) -> Result<()> {

@@ -10,8 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-/// The profile of the suite: casemate's family `default` for Docker's capabilities; see
-/// `cases::seccomp_tool::the_profile_of_the_escape_suite_is_the_family_default`.
+/// The profile of the suite: casemate's family `default` for Docker's capabilities, as a case of `seccomp_tool` holds it to.
 pub const PROFILE: &str = include_str!("../../profiles/default.json");
 
 /// The answers to calls, by name.

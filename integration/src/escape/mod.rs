@@ -16,6 +16,8 @@ mod snapshot;
 mod table;
 mod way;
 
+pub use answers::PROFILE;
+
 use crate::case::Ground;
 use crate::host::{self, Host};
 use crate::isolation;

@@ -2,8 +2,9 @@
 
 use crate::escape::answers::{allow_but, denied, profile};
 use crate::escape::check::Verdict;
-use crate::escape::scene::Scene;
+use crate::escape::scene::{Attack, Scene};
 use crate::escape::way::Way;
+use crate::process::readable_within;
 use crate::{holds, host};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -71,18 +72,24 @@ impl Messages {
         Ok(Self(file))
     }
 
-    /// Whether one of the messages not yet read is a seccomp record of this program.
+    /// Whether one of the messages not yet read, or of those that come within a moment, is a seccomp record of this
+    /// program: a thread of the kernel's writes them.
     fn tell_of(&mut self, program: &str) -> Result<bool> {
         let mut record = [0; 8192];
-        let mut told = false;
         loop {
             match self.0.read(&mut record) {
-                Ok(0) => return Ok(told),
+                Ok(0) => return Ok(false),
                 Ok(n) => {
                     let text = String::from_utf8_lossy(record.get(..n).unwrap_or_default()).into_owned();
-                    told |= text.contains("type=1326") && text.contains(&format!("exe=\"{program}\""));
+                    if text.contains("type=1326") && text.contains(&format!("exe=\"{program}\"")) {
+                        return Ok(true);
+                    }
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(told),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if !readable_within(&self.0, Duration::from_millis(300))? {
+                        return Ok(false);
+                    }
+                }
                 // Records that were overwritten before they were read.
                 Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {}
                 Err(error) => return Err(error).context("read \"/dev/kmsg\""),
@@ -95,26 +102,30 @@ fn a_denied_call_is_in_the_audit_log_when_the_profile_says_so(s: &Scene) -> Resu
     let Ok(mut messages) = Messages::open() else {
         return Ok(Verdict::Unavailable("audit", "needs /dev/kmsg".to_owned()));
     };
-    let mut flagged = allow_but(&json!([{"names": ["sysinfo"], "action": "SCMP_ACT_ERRNO"}]));
-    flagged["flags"] = json!(["SECCOMP_FILTER_FLAG_LOG"]);
+    let rule = |action: &str| allow_but(&json!([{"names": ["sysinfo"], "action": action}]));
     // The twin: an action that the kernel logs by itself.
-    let mut killed = flagged.clone();
-    killed["syscalls"][0]["action"] = json!("SCMP_ACT_KILL_PROCESS");
+    let (mut flagged, killed) = (rule("SCMP_ACT_ERRNO"), rule("SCMP_ACT_KILL_PROCESS"));
+    flagged["flags"] = json!(["SECCOMP_FILTER_FLAG_LOG"]);
     let mut told = |profile: &Value, n: u32| {
         let mut bundle = s.bundle()?;
         let program = format!("/bin/{}-{n}", s.ground.id());
         std::fs::copy(bundle.rootfs().join("bin/probe"), bundle.rootfs().join(program.trim_start_matches('/')))?;
-        s.ground.run(bundle.set("/linux/seccomp", profile.clone()).args(&[&program, "try", "sysinfo"]))?;
-        messages.tell_of(&program)
+        let output = s.ground.run(bundle.set("/linux/seccomp", profile.clone()).args(&[&program, "try", "sysinfo"]))?;
+        Ok::<_, anyhow::Error>((output, messages.tell_of(&program)?))
     };
     // The kernel drops records when there are too many of them.
     let end = Instant::now() + Duration::from_secs(8);
     let mut twin = false;
     for n in 0.. {
-        if told(&flagged, n)? {
+        let (output, seen) = told(&flagged, n)?;
+        let ran = output.stdout.contains("Operation not permitted");
+        if !ran {
+            return s.refused(&Attack { output, ran })?.context("neither refused nor ran");
+        }
+        if seen {
             return Ok(Verdict::safe());
         }
-        twin |= told(&killed, n)?;
+        twin |= told(&killed, n)?.1;
         if n > 3 && twin {
             return Ok(Verdict::Unsafe("a call was denied without a record".to_owned()));
         }
@@ -142,7 +153,7 @@ const PROGRAMS: &str = "set -e; d=/tmp/d; mkdir $d; seq 1 1000 | sort -r | head 
     ( cd $d && echo a > a && ln -s a b && cp -a a c && cat b c | grep -c a ) > $d/n; grep -qx 2 $d/n; \
     sleep 5 & kill $!; wait $! || true; timeout 5 true; date > /dev/null 2>&1 || env > /dev/null; \
     id > /dev/null; df / > /dev/null; stat $d > /dev/null; touch $d/t; chmod 600 $d/t; rm -r $d; \
-    nc -l -p 8081 -s 127.0.0.1 < /dev/null & sleep 0; kill $! ; wait $! || true; ps > /dev/null; echo ALL-RAN";
+    ps > /dev/null; echo ALL-RAN";
 
 fn ordinary_programs(s: &Scene, profile: Option<Value>) -> Result<Verdict> {
     let mut bundle = s.bundle()?;
