@@ -77,8 +77,10 @@ pub fn calls(words: &[&str]) -> ExitCode {
         }
     }
     println!("{}", Value::Object(answers));
-    while stays {
-        std::thread::park();
+    if stays {
+        loop {
+            std::thread::park();
+        }
     }
     ExitCode::SUCCESS
 }

@@ -116,6 +116,8 @@ fn oom_score(s: &Scene, instead: Instead) -> Result<Verdict> {
     bundle.set("/process/oomScoreAdj", json!(501));
     let twin = s.sleeping(&bundle)?;
     ensure!(host::read(format!("/proc/{}/oom_score_adj", twin.pid()?).as_ref())? == "501", "the twin's score");
+    // The attack has its cgroup.
+    twin.call("delete", &["--force"])?.success()?;
     let dir = s.ground.dir.join("covered");
     std::fs::create_dir(&dir)?;
     let mounts: Mounts = Box::new(move || cover_self(&dir, "oom_score_adj", instead));
@@ -124,7 +126,6 @@ fn oom_score(s: &Scene, instead: Instead) -> Result<Verdict> {
     let (attack, id, own) = create_beneath(s, &bundle, &mounts, control)?;
     ensure!(own.trim() != "7", "nothing is mounted over /proc/self");
     if !attack.ran {
-        twin.call("delete", &["--force"])?.success()?;
         return s.refused(&attack)?.context("neither refused nor ran");
     }
     let score = host::read(format!("/proc/{}/oom_score_adj", started(s, &id)?).as_ref())?;
@@ -148,8 +149,13 @@ fn a_sysctl_is_set_though_its_directory_is_covered(s: &Scene) -> Result<Verdict>
     };
     let mut bundle = s.bundle()?;
     bundle.set("/linux/sysctl", json!({"net.ipv4.ip_unprivileged_port_start": "77"}));
+    if s.level.is_none() || s.at("privileged") {
+        // Nothing else is mounted in this procfs.
+        bundle.set("/linux/readonlyPaths", json!([])).set("/linux/maskedPaths", json!([]));
+    }
     let twin = s.sleeping(&bundle)?;
     ensure!(port(twin.pid()?)?.trim() == "77", "the twin's sysctl");
+    twin.call("delete", &["--force"])?.success()?;
     // The container's procfs is the caller's, with what is mounted in it.
     bundle.unmount("/proc");
     if let Some(serde_json::Value::Array(mounts)) = bundle.spec.get_mut("mounts") {
@@ -167,7 +173,6 @@ fn a_sysctl_is_set_though_its_directory_is_covered(s: &Scene) -> Result<Verdict>
     let (attack, id, kind) = create_beneath(s, &bundle, &mounts, &control)?;
     ensure!(kind.trim() == "tmpfs", "nothing is mounted over /proc/sys/net");
     if !attack.ran {
-        twin.call("delete", &["--force"])?.success()?;
         return s.refused(&attack)?.context("neither refused nor ran");
     }
     let seen = port(started(s, &id)?)?;
