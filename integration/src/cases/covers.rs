@@ -21,6 +21,7 @@ crate::cases! {
     a_readonly_path_may_cover_binds_inside_proc [CasemateOnly("a bind below /proc/sys")];
     a_file_on_a_directory_is_not_a_directory;
     an_ordinary_directory_on_proc_is_refused_and_a_procfs_is_not;
+    a_bound_proc_may_have_mounts_below_a_read_only_path;
 }
 
 /// A file of the host to be bound.
@@ -151,4 +152,26 @@ fn an_ordinary_directory_on_proc_is_refused_and_a_procfs_is_not(g: &Ground) -> R
     g.run(bundle.clone().bind(&source(g)?, "/proc", &["rbind"]))?.refused("/proc")?.exits(1)?;
     bundle.bind("/proc".as_ref(), "/proc", &["rbind"]).args(&["/bin/readlink", "/proc/self/ns/pid"]);
     same("pid namespace", g.run(&bundle)?.success()?.stdout.trim(), host::link("self", "ns/pid")?)
+}
+
+fn a_bound_proc_may_have_mounts_below_a_read_only_path(g: &Ground) -> Result<()> {
+    use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+    let none = None::<&std::ffi::CStr>;
+    // As the host's own procfs, which has binfmt_misc below /proc/sys.
+    let dir = g.dir.join("proc");
+    std::fs::create_dir(&dir)?;
+    mount("proc", &dir, "proc", MountFlags::empty(), none)?;
+    let result = (|| {
+        mount("below", dir.join("sys/fs"), "tmpfs", MountFlags::empty(), none)?;
+        let mut bundle = g.bundle()?;
+        bundle.unmount("/proc");
+        let bind = json!({"destination": "/proc", "type": "bind", "source": dir, "options": ["rbind", "rprivate"]});
+        if let Some(serde_json::Value::Array(mounts)) = bundle.spec.get_mut("mounts") {
+            mounts.insert(0, bind);
+        }
+        bundle.sh("cat /proc/self/comm");
+        same("the program", g.run(&bundle)?.success()?.stdout.trim(), "cat")
+    })();
+    unmount(&dir, UnmountFlags::DETACH)?;
+    result
 }

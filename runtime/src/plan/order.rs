@@ -99,7 +99,9 @@ pub fn create(spec: &Spec, request: &CreateRequest, facts: &Facts) -> Result<Pla
     let hooked = [&hooks.prestart, &hooks.create_runtime, &hooks.create_container].iter().any(|h| !h.is_empty());
     // A read-only path is covered together with what is mounted below it, which nobody counts.
     let deep = linux.readonly_paths.iter().any(|p| !p.starts_with("/proc/"))
-        || spec.mounts.iter().any(|m| m.destination.starts_with("/proc/"));
+        || spec.mounts.iter().any(|m| m.destination.starts_with("/proc/"))
+        // The host's procfs, bound as a whole, has binfmt_misc below /proc/sys.
+        || spec.mounts.iter().any(|m| m.destination.starts_with("/proc") && m.options.iter().any(|o| o == "rbind"));
     b.program.push(Op::CheckMounts { extra: hooked || deep || b.shares_mounts });
     // After the check, for a container that wants to share what it mounts with its own children.
     root_propagation(&mut b, &linux.rootfs_propagation);
