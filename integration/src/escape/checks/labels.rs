@@ -14,6 +14,7 @@ crate::checks! {
     "F1" mounts_of_the_runtimes_making_have_the_mount_label [Needs(Selinux)];
     "F1" the_session_keyring_has_the_label_of_the_process [Needs(Selinux)];
     "F1" a_process_label_is_never_dropped_where_selinux_is_off [Needs(SelinuxOff)];
+    "F1" a_mount_label_is_never_dropped_where_selinux_is_off [Needs(SelinuxOff)];
     "F1" a_process_label_of_an_exec_is_never_dropped [Needs(SelinuxOff)];
     "F2" the_program_and_an_exec_have_the_profile_of_the_configuration [Needs(Apparmor)];
     "F2" a_profile_is_never_dropped_where_apparmor_is_off [Needs(ApparmorOff)];
@@ -104,6 +105,10 @@ fn exec_refused(s: &Scene, flags: &[&str]) -> Result<Verdict> {
 
 fn a_process_label_is_never_dropped_where_selinux_is_off(s: &Scene) -> Result<Verdict> {
     refused(s, "/process/selinuxLabel", LABEL)
+}
+
+fn a_mount_label_is_never_dropped_where_selinux_is_off(s: &Scene) -> Result<Verdict> {
+    refused(s, "/linux/mountLabel", MOUNT_LABEL)
 }
 
 fn a_process_label_of_an_exec_is_never_dropped(s: &Scene) -> Result<Verdict> {
