@@ -107,11 +107,16 @@ fn read_sysctls(dir: &Path, base: &Path, things: &mut BTreeMap<String, String>) 
     }
 }
 
-/// The directories of a hierarchy, without this suite's own and those of other runs of it.
+/// Cgroups at the top of a hierarchy that come and go by themselves: of other runs of this suite and of casemate's own
+/// tests, and of the sandbox this project is built in.
+const RESTLESS_CGROUPS: &[&str] = &["integration-", "casemate-selftest-", "casemate-test-", "process_api"];
+
+/// The directories of a hierarchy, without this suite's own and those of others that come and go.
 fn list_cgroups(dir: &Path, mount: &Path, ours: &str, things: &mut BTreeMap<String, String>) {
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let foreign = dir == mount && (name.starts_with("integration-") || format!("/{name}") == ours);
+        let restless = RESTLESS_CGROUPS.iter().any(|prefix| name.starts_with(prefix));
+        let foreign = dir == mount && (restless || format!("/{name}") == ours);
         if foreign || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
