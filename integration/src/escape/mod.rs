@@ -13,6 +13,7 @@ mod racer;
 mod scene;
 mod snapshot;
 mod table;
+mod tally;
 mod way;
 
 use crate::case::Ground;
