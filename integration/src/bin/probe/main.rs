@@ -1,10 +1,12 @@
 //! The probe: a static program that a container runs, which prints one JSON object of what it sees of itself.
 //!
-//! Without arguments it only looks ([`look`]); `probe hold` does so and stays; `probe watch` looks at others ([`watch`]);
+//! Without arguments it only looks ([`look`]); `probe hold` does so and stays; `probe watch` looks at others ([`watch`]), `probe keep` at what
+//! they execute ([`keep`]);
 //! `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the error ([`attempt`]). `probe weigh` serves the
 //! benchmark, `probe session` and `probe keyring` the suite on the host ([`run`]).
 
 mod attempt;
+mod keep;
 mod look;
 mod raw;
 mod run;
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         ["unlink-key", name] => return run::unlink_key(name),
         ["keyring"] => println!("{}", look::session_keyring()),
         ["watch", marker, stop] => println!("{}", watch::watch(marker, std::path::Path::new(stop))),
+        ["keep", stop] => return keep::keep(std::path::Path::new(stop)),
         ["hold", ..] => {
             println!("{}", look::look(&words));
             loop {

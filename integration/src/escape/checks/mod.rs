@@ -1,17 +1,35 @@
 //! The checks, one file per attack surface.
 
+mod created_files;
 mod credentials;
 mod dev_tree;
 mod harness;
+mod leaked_handles;
 mod masks;
 mod procfs_mounts;
+mod restarts;
+mod self_exe;
+mod symlinks;
+mod user_namespaces;
 
 use crate::escape::check::Check;
 
 /// Every check, in the order of the table.
 pub fn all() -> Vec<Check> {
-    [harness::all, credentials::all, procfs_mounts::all, dev_tree::all, masks::all]
-        .iter()
-        .flat_map(|list| list())
-        .collect()
+    [
+        harness::all,
+        credentials::all,
+        procfs_mounts::all,
+        dev_tree::all,
+        masks::all,
+        symlinks::all,
+        created_files::all,
+        self_exe::all,
+        leaked_handles::all,
+        restarts::all,
+        user_namespaces::all,
+    ]
+    .iter()
+    .flat_map(|list| list())
+    .collect()
 }
