@@ -122,7 +122,9 @@ impl<'a> Scene<'a> {
             Ok(last.lines().find_map(object))
         });
         let inside = inside.with_context(|| format!("{way}: {last}{}", running.stderr().unwrap_or_default()))?;
-        let pid = std::fs::read_to_string(&pid_file).context("the pid file")?.trim().parse()?;
+        // The program may run before the command has written it.
+        let written = || std::fs::read_to_string(&pid_file).ok().and_then(|text| text.trim().parse().ok());
+        let pid = eventually("the pid file", || Ok(written()))?;
         Ok(Seen { inside, pid, container, running: Some(running) })
     }
 }
