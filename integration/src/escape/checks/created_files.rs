@@ -2,11 +2,12 @@
 //! not be made through a link of the image's.
 
 use crate::bundle::Bundle;
+use crate::case::Container;
 use crate::escape::check::Verdict;
-use crate::escape::scene::{RAN, Scene};
+use crate::escape::scene::Scene;
 use crate::escape::tally::Tally;
 use crate::holds;
-use crate::process::DEADLINE;
+use crate::process::{DEADLINE, Output};
 use anyhow::{Result, ensure};
 use serde_json::json;
 use std::os::unix::fs::symlink;
@@ -174,26 +175,37 @@ fn nothing_is_made_below_a_parent_that_is_a_link_out(s: &Scene) -> Result<Verdic
 fn the_socket_for_readiness_is_not_made_through_a_link(s: &Scene) -> Result<Verdict> {
     let path = s.ground.dir.join("notify");
     let _socket = UnixDatagram::bind(&path)?;
-    let run = |target: Option<&Path>| -> Result<crate::process::Output> {
-        let bundle = s.scripted("true")?;
+    let create = |target: Option<&Path>| -> Result<(Output, Container)> {
+        let mut bundle = s.bundle()?;
         if let Some(target) = target {
             place(&bundle.rootfs(), "run", target)?;
         }
-        bundle.write()?;
-        let (dir, id) = (bundle.dir.to_string_lossy().into_owned(), s.ground.id());
-        let mut command = s.ground.command(&["run", "--bundle", &dir, &id]);
+        let container = s.ground.container(bundle.args(&["/bin/sleep", "1000"]));
+        let mut command = container.create_command(&[])?;
         command.env("NOTIFY_SOCKET", &path);
-        s.ground.recorder.start(command, None)?.wait(DEADLINE)
+        Ok((s.ground.recorder.start(command, None)?.wait(DEADLINE)?, container))
     };
-    let twin = run(None)?;
-    ensure!(twin.code == 0 && twin.stdout.contains(RAN), "the benign twin did not run: {twin}");
+    let (twin, container) = create(None)?;
+    ensure!(twin.code == 0, "the benign twin was not created: {twin}");
+    let socket = format!("/proc/{}/root/run/notify", container.pid()?);
+    ensure!(Path::new(&socket).exists(), "no socket for readiness in the container");
+    container.call("delete", &["--force"])?.success()?;
     let before = s.outside.entries()?;
+    let mut refused = String::new();
     for target in ["dir", "empty", "nosuch"] {
-        let output = run(Some(&s.outside.path(target)))?;
+        let (output, container) = create(Some(&s.outside.path(target)))?;
         holds!(before == s.outside.entries()?, "/run -> {target}: what is outside has changed");
-        holds!(output.code < 128, "/run -> {target}: the runtime crashed or was killed: {output}");
+        holds!(
+            output.code < 128 || output.code == 255,
+            "/run -> {target}: the runtime crashed or was killed: {output}"
+        );
+        if output.code == 0 {
+            container.call("delete", &["--force"])?.success()?;
+        } else {
+            refused = output.stderr.trim().to_owned();
+        }
         let left = s.left()?;
         holds!(left.is_empty(), "/run -> {target}: left {}", left.join(", "));
     }
-    Ok(Verdict::safe())
+    Ok(if refused.is_empty() { Verdict::safe() } else { Verdict::Refused(refused) })
 }

@@ -47,7 +47,10 @@ fn linked(s: &Scene, target: &Path, prepare: impl Fn(&mut Bundle, Option<&str>) 
     let mut twin = s.bundle()?;
     prepare(&mut twin, None)?;
     s.script(&mut twin, "cat /proc/self/mountinfo");
-    s.twin(&twin)?;
+    let seen = s.twin(&twin)?;
+    // The volume is on the suite's own tmpfs: its root field in mountinfo is its path below that.
+    let root = format!("/{}/volume", s.ground.dir.file_name().unwrap_or_default().to_string_lossy());
+    ensure!(seen.stdout.contains(&root), "the twin's mount is nowhere in it: {seen}");
     let mut tally = Tally::default();
     for n in 0..ways_to(target, &s.bundle()?)?.len() {
         let mut bundle = s.bundle()?;
@@ -61,8 +64,6 @@ fn linked(s: &Scene, target: &Path, prepare: impl Fn(&mut Bundle, Option<&str>) 
             return Ok(verdict);
         }
         holds!(!s.shows_outside(&attack.output), "by {way}: what is outside can be read: {}", attack.output);
-        // The volume is on the suite's own tmpfs: its root field in mountinfo is its path below that.
-        let root = format!("/{}/volume", s.ground.dir.file_name().unwrap_or_default().to_string_lossy());
         let there = attack.output.stdout.contains(&root);
         holds!(!attack.ran || there, "by {way}: it ran, and the mount is nowhere in it: {}", attack.output);
     }
