@@ -8,6 +8,8 @@
 pub mod check;
 mod checks;
 mod formats;
+#[cfg(test)]
+mod ledger;
 mod outside;
 mod racer;
 mod scene;

@@ -96,7 +96,7 @@ fn the_image_in_a_container_shares_no_pages_with_the_binary(s: &Scene) -> Result
 }
 
 fn no_kept_image_of_the_runtime_can_be_written(s: &Scene) -> Result<Verdict> {
-    const TRIES: usize = 25;
+    const TRIES: usize = 15;
     let mut bundle = s.bundle()?;
     script_of_the_runtime(&bundle.rootfs())?;
     // Where the image's own /tmp is what it writes to, its user must be able to.
