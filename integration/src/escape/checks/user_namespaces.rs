@@ -17,7 +17,9 @@ crate::checks! {
 }
 
 fn the_cgroup_file_system_of_a_user_namespace_cannot_be_written(s: &Scene) -> Result<Verdict> {
-    let attempt = "mkdir /sys/fs/cgroup/made /sys/fs/cgroup/*/made && echo MADE";
+    // A tmpfs around v1 hierarchies is the container's own.
+    let attempt = "while read id parent device root point rest; do case \"$rest\" in *' - cgroup'*) \
+                   mkdir $point/made && echo MADE $point;; esac; done < /proc/self/mountinfo; true";
     let mut twin = s.scripted("true")?;
     s.twin(twin.user_namespace(100_000)?)?;
     let mut bundle = s.scripted(attempt)?;
