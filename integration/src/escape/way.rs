@@ -117,9 +117,9 @@ impl<'a> Scene<'a> {
         let mut last = String::new();
         let inside = eventually("the probe's look", || {
             last = running.stdout()?;
-            // A terminal may put something before it, and script(1) a NUL anywhere: its way to say that its input has ended.
+            // A terminal may put something before it. That script(1)'s input has ended is a NUL, echoed anywhere.
             let object = |line: &str| serde_json::from_str(line.get(line.find('{')?..)?.trim()).ok();
-            Ok(last.replace('\0', "").lines().find_map(object))
+            Ok(last.replace('\0', "").replace("^@", "").lines().find_map(object))
         });
         let inside = inside.with_context(|| format!("{way}: {last}{}", running.stderr().unwrap_or_default()))?;
         // The program may run before the command has written it.
