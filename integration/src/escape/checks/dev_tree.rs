@@ -98,7 +98,9 @@ fn on_a_terminal(s: &Scene, bundle: &Bundle) -> Result<(Output, bool)> {
     let line = typed(&s.ground.command(&["run", "--bundle", &dir, &id]));
     let mut script = Command::new("script");
     script.args(["-qec", &line, "/dev/null"]).current_dir(&s.ground.dir);
-    let output = s.ground.recorder.start(script, None)?.wait(DEADLINE)?;
+    let mut output = s.ground.recorder.start(script, None)?.wait(DEADLINE)?;
+    // That script(1)'s input has ended is a NUL, echoed anywhere.
+    output.stdout = output.stdout.replace("^@", "");
     let ran = output.stdout.contains(RAN);
     Ok((output, ran))
 }
