@@ -11,7 +11,7 @@ crate::checks! {
     "CVE-2023-25809" the_cgroup_file_system_of_a_user_namespace_cannot_be_written [
         Advisory("runc", "CVE-2023-25809"), Needs(UserNamespaces), Later("user namespaces")
     ];
-    "CVE-2014-8989" groups_cannot_be_dropped_in_a_user_namespace_of_somebody_without_privileges [
+    "CVE-2014-8989" groups_cannot_be_dropped_in_the_user_namespace_of_an_ordinary_user [
         Needs(UserNamespaces), Later("user namespaces")
     ];
 }
@@ -34,7 +34,7 @@ fn the_cgroup_file_system_of_a_user_namespace_cannot_be_written(s: &Scene) -> Re
     Ok(Verdict::safe())
 }
 
-fn groups_cannot_be_dropped_in_a_user_namespace_of_somebody_without_privileges(s: &Scene) -> Result<Verdict> {
+fn groups_cannot_be_dropped_in_the_user_namespace_of_an_ordinary_user(s: &Scene) -> Result<Verdict> {
     let mut bundle = s.scripted("cat /proc/self/setgroups")?;
     let own = json!([{"containerID": 0, "hostID": 1000, "size": 1}]);
     bundle.push("/linux/namespaces", json!({"type": "user"}));
