@@ -117,16 +117,21 @@ impl Recorder {
 
 impl Running {
     /// Waits until the command has ended; kills it, and fails, at the deadline.
-    pub fn wait(mut self, deadline: Duration) -> Result<Output> {
+    pub fn wait(self, deadline: Duration) -> Result<Output> {
+        let (output, ended) = self.wait_or_kill(deadline)?;
+        ensure!(ended, "not ended after {} s, killed: {output}", deadline.as_secs());
+        Ok(output)
+    }
+
+    /// Waits until the command has ended and says whether it did so by itself; kills it at the deadline.
+    pub fn wait_or_kill(mut self, deadline: Duration) -> Result<(Output, bool)> {
         let ended = wait_for_exit(&self.child, deadline)?;
         if !ended {
             self.child.kill().context("kill at the deadline")?;
         }
         let status = self.child.wait().context("wait")?;
         let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-        let output = Output { code, stdout: read(&self.out)?, stderr: read(&self.err)?, line: self.line };
-        ensure!(ended, "not ended after {} s, killed: {output}", deadline.as_secs());
-        Ok(output)
+        Ok((Output { code, stdout: read(&self.out)?, stderr: read(&self.err)?, line: self.line }, ended))
     }
 
     /// What was printed so far on standard output.

@@ -156,6 +156,22 @@ pub fn make_file(root: i32, path: Text) -> Done<i32> {
     Err(Fail::refusal(refusal::TOO_MANY_LINKS))
 }
 
+/// A handle on the file at `path` itself: an empty regular file where there is nothing, refused where there is a link.
+pub fn make_file_no_link(root: i32, path: Text) -> Done<i32> {
+    let (parent, name) = make_parent(root, path)?;
+    match sys::openat(parent, name, sys::O_CREAT | sys::O_EXCL | sys::O_NOFOLLOW | sys::O_WRONLY, 0o644) {
+        Ok(file) => sys::close(file),
+        Err(f) if f.errno == sys::EEXIST => {}
+        Err(f) => return Err(f),
+    }
+    let file = sys::openat(parent, name, sys::O_PATH | sys::O_NOFOLLOW, 0)?;
+    sys::close(parent);
+    if sys::fstat(file)?.mode & sys::S_IFMT == sys::S_IFLNK {
+        return Err(Fail::refusal(refusal::CONSOLE_IS_LINK));
+    }
+    Ok(file)
+}
+
 /// The directory in which `path` lies, made where missing, and the last component.
 pub fn make_parent(root: i32, path: Text) -> Done<(i32, Text)> {
     let bytes = path.bytes();

@@ -60,7 +60,8 @@ pub fn terminal(init: &mut Init, index: usize, r: Record) -> Done {
     }
     sys::fchown(peer, r.n, u32::MAX)?;
     if r.flags & flag::CONSOLE != 0 {
-        let target = path::make_file(init.root, Text::from_literal(c"/dev/console"))?;
+        // A link of the image's would put the terminal over a file of its choice, in procfs too (CVE-2025-52565).
+        let target = path::make_file_no_link(init.root, Text::from_literal(c"/dev/console"))?;
         let clone = sys::open_tree(peer, Text::from_literal(c""), sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH)?;
         sys::move_mount(clone, target)?;
         mount::remember(init, index, clone)?;

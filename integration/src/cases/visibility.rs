@@ -119,7 +119,10 @@ fn typed_exec(g: &Ground, flags: &str, c: &Container, script: &str) -> Result<Ou
     let line = format!("{runtime} --root {} exec -t {flags} {} /bin/sh -c '{script}'", g.root.display(), c.id);
     let mut command = Command::new("script");
     command.args(["-qec", &line, "/dev/null"]).current_dir(&g.dir);
-    g.recorder.run(command)
+    let mut output = g.recorder.run(command)?;
+    // That script(1)'s input has ended is a NUL, echoed anywhere.
+    output.stdout = output.stdout.replace("^@", "");
+    Ok(output)
 }
 
 fn an_exec_with_a_terminal_leads_a_session_that_controls_it(g: &Ground) -> Result<()> {

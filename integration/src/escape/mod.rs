@@ -9,11 +9,14 @@ mod answers;
 pub mod check;
 mod checks;
 mod formats;
+#[cfg(test)]
+mod ledger;
 mod outside;
 mod racer;
 mod scene;
 mod snapshot;
 mod table;
+mod tally;
 mod way;
 
 pub use answers::PROFILE;

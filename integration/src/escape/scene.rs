@@ -9,6 +9,7 @@ use crate::host;
 use crate::process::{DEADLINE, Output};
 use anyhow::{Result, ensure};
 use serde_json::json;
+use std::time::Duration;
 
 /// What one check has to itself.
 #[derive(Debug)]
@@ -23,6 +24,9 @@ pub struct Scene<'a> {
 
 /// Printed first by every script of [`Scene::script`]: the container's program ran.
 pub const RAN: &str = "PROGRAM-RAN";
+
+/// The longest that a runtime may take over an attack: it must not hang on what an image has prepared.
+const ATTACK_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How a call that was an attack ended.
 #[derive(Debug)]
@@ -68,10 +72,9 @@ impl Scene<'_> {
         Ok(output)
     }
 
-    /// `run` of a bundle that is an attack.
+    /// `run` of a bundle that is an attack. A runtime that hangs is killed, which [`Self::refused`] takes for a crash.
     pub fn attack(&self, bundle: &Bundle) -> Result<Attack> {
-        let container = self.ground.container(bundle);
-        let output = container.run(&[])?;
+        let (output, _) = self.ground.container(bundle).run_in_background(&[])?.wait_or_kill(ATTACK_DEADLINE)?;
         Ok(Attack { ran: output.stdout.contains(RAN), output })
     }
 
@@ -123,7 +126,10 @@ impl Scene<'_> {
 
     /// `exec` of a script that says first that it ran.
     pub fn exec_script(&self, container: &Container, flags: &[&str], script: &str) -> Result<Attack> {
-        let output = container.exec(flags, &["/bin/sh", "-c", &format!("echo {RAN}; {script}")])?;
+        let script = format!("echo {RAN}; {script}");
+        let words = [&["exec"], flags, &[container.id.as_str(), "/bin/sh", "-c", &script]].concat();
+        let command = self.ground.command(&words);
+        let (output, _) = self.ground.recorder.start(command, None)?.wait_or_kill(ATTACK_DEADLINE)?;
         Ok(Attack { ran: output.stdout.contains(RAN), output })
     }
 

@@ -117,7 +117,7 @@ impl<'a> Scene<'a> {
         let mut last = String::new();
         let inside = eventually("the probe's look", || {
             // script(1) types the end of its own input, and the terminal echoes it, anywhere.
-            last = running.stdout()?.replace("^@", "").replace("^D\u{8}\u{8}", "");
+            last = running.stdout()?.replace(['\0'], "").replace("^@", "").replace("^D\u{8}\u{8}", "");
             // A terminal may put something before it.
             let object = |line: &str| serde_json::from_str(line.trim().get(line.find('{')?..)?).ok();
             Ok(last.lines().find_map(object))

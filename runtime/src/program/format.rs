@@ -92,6 +92,8 @@ pub mod refusal {
     pub const NOT_MASKABLE: i32 = 16;
     /// A symbolic link stands where a device node goes.
     pub const DEVICE_IS_LINK: i32 = 17;
+    /// A symbolic link stands where the terminal goes.
+    pub const CONSOLE_IS_LINK: i32 = 18;
 }
 
 /// Start of the object.

@@ -222,6 +222,7 @@ fn refused(op: &Op, report: &Report) -> String {
         refusal::PATH_TOO_LONG => "file name too long".into(),
         refusal::NOT_MASKABLE => "a symbolic link stands there".into(),
         refusal::DEVICE_IS_LINK => "a symbolic link stands in the way of a device node".into(),
+        refusal::CONSOLE_IS_LINK => "a symbolic link stands at /dev/console".into(),
         other => format!("refused ({other})"),
     }
 }

@@ -25,8 +25,8 @@ pub fn look(arguments: &[&str]) -> Value {
         "dev": directory("/dev"),
         "keyring": session_keyring(),
         "pid": std::process::id(),
-        "session": rustix::process::getsid(None).map(|pid| pid.as_raw_nonzero().get()).unwrap_or(0),
-        "group": rustix::process::getpgrp().as_raw_nonzero().get(),
+        "session": stat_field(6),
+        "group": stat_field(5),
         "terminal": terminal(),
         "machine": rustix::system::uname().machine().to_string_lossy(),
     })
@@ -37,6 +37,14 @@ fn status() -> Value {
     let fields = lines("/proc/self/status");
     let fields = fields.iter().filter_map(|line| line.split_once(':'));
     Value::Object(fields.map(|(key, value)| (key.to_owned(), json!(value.trim()))).collect())
+}
+
+/// A number of /proc/self/stat, counted as proc_pid_stat(5) does. A session or group led from outside of the pid
+/// namespace is 0, which rustix has no value for.
+fn stat_field(n: usize) -> i32 {
+    let stat = text("/proc/self/stat");
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    fields.split_whitespace().nth(n - 3).and_then(|field| field.parse().ok()).unwrap_or(-1)
 }
 
 fn rlimits() -> Value {

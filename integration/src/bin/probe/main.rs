@@ -8,6 +8,13 @@
 mod attempt;
 mod call_table;
 mod calls;
+//! Without arguments it only looks ([`look`]); `probe hold` does so and stays; `probe watch` looks at others ([`watch`]), `probe keep` at what
+//! they execute ([`keep`]);
+//! `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the error ([`attempt`]). `probe weigh` serves the
+//! benchmark, `probe session` and `probe keyring` the suite on the host ([`run`]).
+
+mod attempt;
+mod keep;
 mod look;
 mod raw;
 mod run;
@@ -27,6 +34,7 @@ fn main() -> ExitCode {
         ["unlink-key", name] => return run::unlink_key(name),
         ["keyring"] => println!("{}", look::session_keyring()),
         ["watch", marker, stop] => println!("{}", watch::watch(marker, std::path::Path::new(stop))),
+        ["keep", stop] => return keep::keep(std::path::Path::new(stop)),
         ["hold", ..] => {
             println!("{}", look::look(&words));
             loop {

@@ -1,5 +1,6 @@
 //! The checks, one file per attack surface.
 
+mod created_files;
 mod credentials;
 mod filters;
 mod harness;
@@ -9,6 +10,15 @@ mod procfs;
 mod reach;
 mod syscalls;
 mod terminal_ioctls;
+mod dev_tree;
+mod harness;
+mod leaked_handles;
+mod masks;
+mod procfs_mounts;
+mod restarts;
+mod self_exe;
+mod symlinks;
+mod user_namespaces;
 
 use crate::escape::check::Check;
 
@@ -24,6 +34,15 @@ pub fn all() -> Vec<Check> {
         labels::all,
         procfs::all,
         reach::all,
+        procfs_mounts::all,
+        dev_tree::all,
+        masks::all,
+        symlinks::all,
+        created_files::all,
+        self_exe::all,
+        leaked_handles::all,
+        restarts::all,
+        user_namespaces::all,
     ]
     .iter()
     .flat_map(|list| list())
