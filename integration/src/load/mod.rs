@@ -38,7 +38,8 @@ pub fn run(options: &LoadOptions) -> Result<ExitCode> {
         let file = runtime.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = level.map_or_else(|| file.clone(), |level| format!("{file} {level}"));
         println!("# {name}: {} ({})", runtime.path.display(), runtime.version);
-        let crew = Crew::new(runtime, level, &host, ground.join(format!("load{n}")), &format!("{parent}/{n}"), options)?;
+        let crew =
+            Crew::new(runtime, level, &host, ground.join(format!("load{n}")), &format!("{parent}/{n}"), options)?;
         // In a thread of its own, because a runtime may need another mount namespace.
         let figures = std::thread::scope(|scope| scope.spawn(|| crew.work()).join());
         let figures = figures.map_err(|_| anyhow!("the thread of {name} panicked"))?;
