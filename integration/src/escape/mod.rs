@@ -7,12 +7,14 @@
 
 pub mod check;
 mod checks;
+mod elf;
 mod formats;
 mod outside;
 mod racer;
 mod scene;
 mod snapshot;
 mod table;
+mod trace;
 mod way;
 
 use crate::case::Ground;
