@@ -45,6 +45,10 @@ pub fn run(options: &LoadOptions) -> Result<ExitCode> {
         let figures = figures.map_err(|_| anyhow!("the thread of {name} panicked"))?;
         columns.push((name.clone(), figures.with_context(|| name)?));
     }
+    // What a runtime left has been counted, and is in nobody's way.
+    for pid in host.cgroup_processes(&parent) {
+        host::kill(pid)?;
+    }
     for dir in host.cgroup_dirs(&parent) {
         crate::process::eventually("the cgroups can be removed", || Ok(host::remove_cgroup(&dir).ok()))?;
     }
