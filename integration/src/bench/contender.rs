@@ -1,7 +1,7 @@
 //! One runtime that is measured: a thread in a mount namespace that suits it, which runs commands and counts them.
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -107,15 +107,18 @@ fn work(jobs: &Receiver<Job>) {
     }
 }
 
-/// Gives this thread a mount namespace of its own without one mount.
-fn leave_out(point: &Path) -> Result<()> {
+/// Gives this thread, and those it starts from here on, a mount namespace of its own without one mount, and with
+/// an empty directory in its place.
+pub fn leave_out(point: &Path) -> Result<()> {
     use rustix::thread::{UnshareFlags, unshare_unsafe};
     // SAFETY: only the mount namespace, the root and the working directory stop being shared with the other threads; no
     // thread of this program relies on sharing them, and no memory or descriptor is affected.
     #[allow(unsafe_code)]
     unsafe { unshare_unsafe(UnshareFlags::FS | UnshareFlags::NEWNS) }.context("unshare the mount namespace")?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).context("make mounts private")?;
-    unmount(point, UnmountFlags::DETACH).with_context(|| format!("unmount \"{}\"", point.display()))
+    unmount(point, UnmountFlags::DETACH).with_context(|| format!("unmount \"{}\"", point.display()))?;
+    // What a runtime makes there all the same must not stay in the host's directory below the mount.
+    mount("integration", point, "tmpfs", MountFlags::empty(), c"mode=0755").context("mount tmpfs in its place")
 }
 
 fn measure(mut command: Command) -> Result<Sample> {

@@ -4,7 +4,7 @@
 //! falls on all of them. Before each `run` and `create` the machine is left alone for 30 ms: then the kernel's cgroup
 //! lock is in the state it has when a container is started now and then, not in a loop.
 
-mod contender;
+pub mod contender;
 mod table;
 
 use crate::bundle::Bundle;

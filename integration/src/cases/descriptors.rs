@@ -13,6 +13,7 @@ crate::cases! {
     descriptors_the_caller_leaked_are_closed;
     preserved_descriptors_arrive_with_their_numbers;
     a_preserved_descriptor_that_is_not_open_is_refused;
+    a_gap_among_the_preserved_descriptors_is_refused [CasemateOnly("a gap is not filled with descriptors of its own")];
     listen_fds_are_passed_with_pid_1;
     listen_fds_of_another_pid_are_ignored [Differs("LISTEN_PID is compared with the caller's")];
     listen_fds_and_preserved_fds_add_up;
@@ -58,6 +59,20 @@ fn a_preserved_descriptor_that_is_not_open_is_refused(g: &Ground) -> Result<()> 
     bundle.write()?;
     let script = format!("exec $R run --preserve-fds 30 --bundle {} {}", bundle.dir.display(), g.id());
     g.shell(&script)?.refused("").map(drop)
+}
+
+fn a_gap_among_the_preserved_descriptors_is_refused(g: &Ground) -> Result<()> {
+    let bundle = g.bundle()?;
+    bundle.write()?;
+    // run has a descriptor of its own for signals, which must not get the number that is missing.
+    for command in ["run", "run --detach", "create"] {
+        let (dir, id) = (bundle.dir.display(), g.id());
+        let script = format!("exec $R {command} --preserve-fds 3 --bundle {dir} {id} 3< /dev/null 5< /dev/null");
+        g.shell(&script)?.refused("file descriptor 4: it is not open")?;
+    }
+    let c = g.sleeping(&g.bundle()?)?;
+    let script = format!("exec $R exec --preserve-fds 3 {} /bin/true 3< /dev/null 5< /dev/null", c.id);
+    g.shell(&script)?.refused("file descriptor 4: it is not open").map(drop)
 }
 
 fn listen_fds_are_passed_with_pid_1(g: &Ground) -> Result<()> {

@@ -8,6 +8,7 @@
 mod answers;
 pub mod check;
 mod checks;
+mod elf;
 mod formats;
 #[cfg(test)]
 mod ledger;
@@ -17,6 +18,7 @@ mod scene;
 mod snapshot;
 mod table;
 mod tally;
+mod trace;
 mod way;
 
 pub use answers::PROFILE;

@@ -7,7 +7,7 @@ use crate::escape::check::Verdict;
 use crate::escape::outside::{MARK, Outside};
 use crate::host;
 use crate::process::{DEADLINE, Output};
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::json;
 use std::time::Duration;
 
@@ -96,6 +96,34 @@ impl Scene<'_> {
             true => Verdict::Refused(attack.message()),
             false => Verdict::Unsafe(format!("refused, but left {}", left.join(", "))),
         }))
+    }
+
+    /// Whether the runtime came back from something hostile in good order: `None` when it neither hung nor crashed and,
+    /// where it said no, left nothing; otherwise the verdict against it.
+    pub fn withstands(&self, what: &str, output: &Result<Output>) -> Result<Option<Verdict>> {
+        let output = match output {
+            Ok(output) => output,
+            Err(error) if format!("{error:#}").contains("not ended after") => {
+                return Ok(Some(Verdict::Unsafe(format!("{what}: the runtime hangs"))));
+            }
+            Err(error) => bail!("{what}: {error:#}"),
+        };
+        let fell = ["panic: ", "goroutine ", "panicked at"].iter().any(|word| output.stderr.contains(word));
+        if fell || (output.code >= 128 && output.code != 255 && !output.stdout.contains(RAN)) {
+            return Ok(Some(Verdict::Unsafe(format!("{what}: the runtime crashed: {output}"))));
+        }
+        let left = if output.code == 0 { Vec::new() } else { self.left()? };
+        let why = || Verdict::Unsafe(format!("{what}: refused, but left {}", left.join(", ")));
+        Ok((!left.is_empty()).then(why))
+    }
+
+    /// What must be refused: `None` when it was, in good order; otherwise the verdict against the runtime.
+    pub fn must_refuse(&self, what: &str, output: &Result<Output>) -> Result<Option<Verdict>> {
+        if let Some(verdict) = self.withstands(what, output)? {
+            return Ok(Some(verdict));
+        }
+        let accepted = output.as_ref().is_ok_and(|output| output.code == 0 || output.stdout.contains(RAN));
+        Ok(accepted.then(|| Verdict::Unsafe(format!("{what}: not refused"))))
     }
 
     /// What there is of any container of this scene: state, cgroups, processes, mounts.

@@ -48,15 +48,24 @@ pub struct Made {
 /// # Errors
 /// Everything that is wrong with the configuration, before anything was done; or what failed, after it was undone.
 pub fn run(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Create, log: &Log) -> Result<()> {
-    make(root, systemd_cgroup, gate, request, Mode::Create, log).map(drop)
+    let caller = Caller::secure(request.preserve_fds)?;
+    make(root, systemd_cgroup, gate, request, Mode::Create, caller, log).map(drop)
 }
 
-/// Makes the container, or undoes everything.
+/// Makes the container, or undoes everything. `caller` was secured before anything was opened: what casemate opens itself
+/// must not be taken for a descriptor that it was given.
 ///
 /// # Errors
 /// See [`run`].
-pub fn make(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Create, mode: Mode, log: &Log) -> Result<Made> {
-    let caller = Caller::secure(request.preserve_fds)?;
+pub fn make(
+    root: &Root,
+    systemd_cgroup: bool,
+    gate: &Gate,
+    request: &Create,
+    mode: Mode,
+    caller: Caller,
+    log: &Log,
+) -> Result<Made> {
     let mut bundle = Bundle::open(request.bundle.as_deref())?;
     let facts = host::facts()?;
     let driver = cgroup::driver(systemd_cgroup).map_err(of_cgroup)?;

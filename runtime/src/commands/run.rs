@@ -1,6 +1,7 @@
 //! `run`: create, start, wait, delete.
 
 use super::Root;
+use super::caller::Caller;
 use super::create::{self, Made, Mode};
 use super::gate::Gate;
 use crate::cli::{Delete, Run};
@@ -34,8 +35,10 @@ pub(super) fn watched(
     before_start: &mut dyn FnMut(&Made) -> Result<()>,
     log: &Log,
 ) -> Result<ExitCode> {
+    // Before anything is opened here: a number that the caller counts and did not open would be ours.
+    let caller = Caller::secure(request.create.preserve_fds)?;
     if request.detach {
-        let made = create::make(root, systemd_cgroup, gate, &request.create, Mode::RunDetached, log)?;
+        let made = create::make(root, systemd_cgroup, gate, &request.create, Mode::RunDetached, caller, log)?;
         start(made)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -44,7 +47,7 @@ pub(super) fn watched(
     if !request.no_subreaper {
         become_subreaper()?;
     }
-    let made = create::make(root, systemd_cgroup, gate, &request.create, Mode::RunForeground, log)?;
+    let made = create::make(root, systemd_cgroup, gate, &request.create, Mode::RunForeground, caller, log)?;
     if let Err(error) = before_start(&made) {
         return Err(made.abandon(error));
     }

@@ -32,6 +32,16 @@ pub fn look(arguments: &[&str]) -> Value {
     })
 }
 
+/// What a program has from who started it: environment, working directory, descriptors. Nothing here asks for a number
+/// of another pid namespace, so a hook may look as well.
+pub fn heritage() -> Value {
+    json!({
+        "env": std::env::vars_os().map(|(k, v)| format!("{}={}", k.to_string_lossy(), v.to_string_lossy())).collect::<Vec<_>>(),
+        "cwd": std::env::current_dir().map(|dir| dir.to_string_lossy().into_owned()).unwrap_or_default(),
+        "descriptors": descriptors(),
+    })
+}
+
 /// Every field of /proc/self/status: ids, groups, umask, the five capability sets, no_new_privs, seccomp, signals.
 fn status() -> Value {
     let fields = lines("/proc/self/status");

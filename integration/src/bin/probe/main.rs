@@ -10,6 +10,8 @@ mod call_table;
 mod calls;
 //! Without arguments it only looks ([`look`]); `probe hold` does so and stays; `probe watch` looks at others ([`watch`]), `probe keep` at what
 //! they execute ([`keep`]);
+//! Without arguments it only looks ([`look`]); `probe hold` does so and stays; `probe tell FILE` writes
+//! what it was started with to a file, as a hook; `probe watch` looks at others ([`watch`]);
 //! `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the error ([`attempt`]). `probe weigh` serves the
 //! benchmark, `probe session` and `probe keyring` the suite on the host ([`run`]).
 
@@ -35,6 +37,12 @@ fn main() -> ExitCode {
         ["keyring"] => println!("{}", look::session_keyring()),
         ["watch", marker, stop] => println!("{}", watch::watch(marker, std::path::Path::new(stop))),
         ["keep", stop] => return keep::keep(std::path::Path::new(stop)),
+        ["tell", file] => {
+            if let Err(error) = std::fs::write(file, look::heritage().to_string()) {
+                eprintln!("probe: write {file}: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
         ["hold", ..] => {
             println!("{}", look::look(&words));
             loop {

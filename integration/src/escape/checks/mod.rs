@@ -19,6 +19,16 @@ mod restarts;
 mod self_exe;
 mod symlinks;
 mod user_namespaces;
+mod annotations;
+mod binary;
+mod config_file;
+mod credentials;
+mod descriptors;
+mod harness;
+mod hooks;
+mod ids;
+mod state;
+mod traced;
 
 use crate::escape::check::Check;
 
@@ -43,6 +53,14 @@ pub fn all() -> Vec<Check> {
         leaked_handles::all,
         restarts::all,
         user_namespaces::all,
+        ids::all,
+        annotations::all,
+        state::all,
+        hooks::all,
+        descriptors::all,
+        config_file::all,
+        binary::all,
+        traced::all,
     ]
     .iter()
     .flat_map(|list| list())
