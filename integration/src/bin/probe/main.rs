@@ -1,21 +1,14 @@
 //! The probe: a static program that a container runs, which prints one JSON object of what it sees of itself.
 //!
-//! Without arguments it only looks ([`look`]); `probe hold` does so and stays; `probe watch` looks at others ([`watch`]);
-//! `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the error ([`attempt`]);
-//! `probe calls [GROUP...]` makes many system calls and prints what was said to each ([`calls`]). `probe weigh` serves the
-//! benchmark, `probe session` and `probe keyring` the suite on the host ([`run`]).
+//! Without arguments it only looks ([`look`]); `probe hold` does so and stays; `probe tell FILE` writes what it was started
+//! with to a file, as a hook. `probe watch` looks at others ([`watch`]), `probe keep` at what they execute ([`keep`]).
+//! `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the error ([`attempt`]); `probe calls [GROUP...]`
+//! makes many system calls and prints what was said to each ([`calls`]). `probe weigh` serves the benchmark, `probe session`
+//! and `probe keyring` the suite on the host ([`run`]).
 
 mod attempt;
 mod call_table;
 mod calls;
-//! Without arguments it only looks ([`look`]); `probe hold` does so and stays; `probe watch` looks at others ([`watch`]), `probe keep` at what
-//! they execute ([`keep`]);
-//! Without arguments it only looks ([`look`]); `probe hold` does so and stays; `probe tell FILE` writes
-//! what it was started with to a file, as a hook; `probe watch` looks at others ([`watch`]);
-//! `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the error ([`attempt`]). `probe weigh` serves the
-//! benchmark, `probe session` and `probe keyring` the suite on the host ([`run`]).
-
-mod attempt;
 mod keep;
 mod look;
 mod raw;

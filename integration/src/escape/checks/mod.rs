@@ -1,34 +1,31 @@
 //! The checks, one file per attack surface.
 
-mod created_files;
-mod credentials;
-mod filters;
-mod harness;
-mod labels;
-mod overlay;
-mod procfs;
-mod reach;
-mod syscalls;
-mod terminal_ioctls;
-mod dev_tree;
-mod harness;
-mod leaked_handles;
-mod masks;
-mod procfs_mounts;
-mod restarts;
-mod self_exe;
-mod symlinks;
-mod user_namespaces;
 mod annotations;
 mod binary;
 mod config_file;
+mod created_files;
 mod credentials;
 mod descriptors;
+mod dev_tree;
+mod filters;
 mod harness;
 mod hooks;
 mod ids;
+mod labels;
+mod leaked_handles;
+mod masks;
+mod overlay;
+mod procfs;
+mod procfs_mounts;
+mod reach;
+mod restarts;
+mod self_exe;
 mod state;
+mod symlinks;
+mod syscalls;
+mod terminal_ioctls;
 mod traced;
+mod user_namespaces;
 
 use crate::escape::check::Check;
 
