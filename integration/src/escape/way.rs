@@ -3,7 +3,7 @@
 use crate::bundle::Bundle;
 use crate::case::Container;
 use crate::escape::scene::Scene;
-use crate::process::{DEADLINE, Running, eventually};
+use crate::process::{DEADLINE, Output, Running, eventually};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::process::Command;
@@ -107,10 +107,7 @@ impl<'a> Scene<'a> {
                 line.extend(&words);
                 line.push(&container.id);
                 line.extend(hold);
-                let exec = crate::process::typed(&ground.command(&line));
-                let mut script = Command::new("script");
-                script.args(["-qec", &exec, "/dev/null"]).current_dir(&ground.dir);
-                let running = ground.recorder.start(script, None)?;
+                let running = ground.recorder.start(self.on_a_terminal(&line), None)?;
                 (container, running)
             }
         };
@@ -127,5 +124,45 @@ impl<'a> Scene<'a> {
         let pid = || Ok(std::fs::read_to_string(&pid_file).ok().and_then(|text| text.trim().parse().ok()));
         let pid = eventually("the pid file", pid)?;
         Ok(Seen { inside, pid, container, running: Some(running) })
+    }
+
+    /// A program's output and exit code, run to its end in a container of this bundle on one way; a word of `program` may
+    /// have no space in it on the way with a terminal. Of a create the code is 0 when it and the start went well.
+    pub fn said(&self, way: Way, bundle: &Bundle, flags: &[&str], program: &[&str]) -> Result<Output> {
+        let ground = &self.ground;
+        let mut bundle = bundle.clone();
+        match way {
+            Way::Run => ground.container(bundle.args(program)).run(flags),
+            Way::CreateStart => {
+                let container = ground.container(bundle.args(program));
+                // The program's output goes where that of the create went.
+                let running = ground.recorder.start(container.create_command(flags)?, None)?;
+                let ended = || -> Result<bool> { Ok(!crate::host::is_alive(i32::try_from(running.child.id())?)) };
+                eventually("the create ends", || Ok(ended()?.then_some(())))?;
+                if container.status().is_ok_and(|status| status == "created") {
+                    container.start()?.success()?;
+                    container.wait_until("stopped")?;
+                }
+                running.wait(DEADLINE)
+            }
+            Way::Exec | Way::ExecCap => {
+                let container = ground.sleeping(&bundle)?;
+                let more: &[&str] = if way == Way::ExecCap { &["--cap", "CAP_NET_BIND_SERVICE"] } else { &[] };
+                container.exec(&[flags, more].concat(), program)
+            }
+            Way::ExecTty => {
+                let container = ground.sleeping(&bundle)?;
+                let line = [&["exec", "--tty"], flags, &[container.id.as_str()], program].concat();
+                ground.recorder.run(self.on_a_terminal(&line))
+            }
+        }
+    }
+
+    /// The runtime's command on a terminal of script(1)'s.
+    pub fn on_a_terminal(&self, line: &[&str]) -> Command {
+        let mut script = Command::new("script");
+        let line = crate::process::typed(&self.ground.command(line));
+        script.args(["-qec", &line, "/dev/null"]).current_dir(&self.ground.dir);
+        script
     }
 }

@@ -17,6 +17,7 @@ mod calls;
 
 mod attempt;
 mod keep;
+mod attributes;
 mod look;
 mod raw;
 mod run;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         ["session", program, arguments @ ..] => return run::in_a_new_session_keyring(program, arguments),
         ["key", name] => return run::add_key(name),
         ["unlink-key", name] => return run::unlink_key(name),
+        ["become"] => println!("{}", attributes::become_another()),
         ["keyring"] => println!("{}", look::session_keyring()),
         ["watch", marker, stop] => println!("{}", watch::watch(marker, std::path::Path::new(stop))),
         ["keep", stop] => return keep::keep(std::path::Path::new(stop)),
