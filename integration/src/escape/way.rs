@@ -120,7 +120,7 @@ impl<'a> Scene<'a> {
             Ok(last.lines().find_map(object))
         });
         let inside = inside.with_context(|| format!("{way}: {last}{}", running.stderr().unwrap_or_default()))?;
-        // A runtime may write the file after the program has begun.
+        // The program may be faster than the runtime is at writing it down.
         let pid = || Ok(std::fs::read_to_string(&pid_file).ok().and_then(|text| text.trim().parse().ok()));
         let pid = eventually("the pid file", pid)?;
         Ok(Seen { inside, pid, container, running: Some(running) })

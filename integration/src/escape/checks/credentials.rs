@@ -1,27 +1,387 @@
-//! Who the program is: identity and credentials.
+//! Who the program is: user and group ids, and what it must not have of its caller.
 
+use crate::bundle::capabilities;
 use crate::escape::check::Verdict;
 use crate::escape::scene::Scene;
-use crate::escape::way::Way;
-use crate::holds;
-use crate::host;
-use anyhow::Result;
+use crate::escape::way::{Seen, Way};
+use crate::{holds, host};
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
 
 crate::checks! {
+    "A5" nothing_of_the_callers_prctl_state_reaches_the_program;
     "A6" supplementary_groups_are_those_of_the_configuration;
+    "CVE-2022-36109" the_callers_supplementary_groups_are_not_inherited;
+    "A7" a_user_cannot_become_another_or_change_his_groups;
+    "A8" the_largest_ids_are_taken_as_they_are;
+    "A8" ids_of_the_configuration_that_do_not_exist_are_refused;
+    "A8" ids_of_an_exec_that_do_not_exist_are_refused;
+    "CVE-2024-40635" a_user_id_beyond_32_bits_is_not_roots;
+    "CVE-2026-30892" an_exec_as_user_1_runs_as_user_1 [Advisory("crun", "CVE-2026-30892")];
+    "CVE-2016-3697" a_numeric_user_is_never_looked_up_by_name [Advisory("runc", "CVE-2016-3697")];
+    "A9" no_signal_is_blocked_whatever_the_caller_blocks;
+    "A9" no_signal_is_ignored_whatever_the_caller_ignores [Own("signals are reset")];
+    "A9" the_umask_is_that_of_the_configuration;
+    "A9" the_oom_score_is_that_of_the_configuration;
+    "A9" the_program_is_in_a_session_of_its_own_without_the_callers_terminal;
+    "A10" the_session_keyring_of_the_caller_is_out_of_reach;
+    "A10" two_containers_do_not_share_a_session_keyring;
+    "A11" the_audit_id_is_not_changed;
+}
+
+fn nothing_of_the_callers_prctl_state_reaches_the_program(s: &Scene) -> Result<Verdict> {
+    s.ground.caller("exec setpriv --pdeathsig KILL -- \"$@\"")?;
+    for way in Way::ALL {
+        let seen = s.look(way, &s.bundle()?, &[])?;
+        let is = |name: &str| seen.inside["attributes"][name].as_i64();
+        let all = ["keepcaps", "parent_death_signal"];
+        holds!(all.iter().all(|name| is(name) == Some(0)), "{way}: {}", seen.inside["attributes"]);
+        // Every program of its own user's is dumpable but those that changed ids, which this one did not.
+        holds!(is("dumpable") == Some(1), "{way}: dumpable {:?}", is("dumpable"));
+        // SECBIT_KEEP_CAPS and SECBIT_NO_SETUID_FIXUP let capabilities survive what should take them away.
+        holds!(is("securebits").is_some_and(|bits| bits & 0b1_0100 == 0), "{way}: securebits {:?}", is("securebits"));
+        seen.end()?;
+    }
+    Ok(Verdict::safe())
+}
+
+/// The supplementary groups of a program without its primary one, which a runtime may list, too.
+fn groups(seen: &Seen) -> Result<Vec<String>> {
+    let gid = host::status(seen.pid, "Gid")?;
+    let primary = gid.split_whitespace().next().context("no group")?;
+    let groups = host::status(seen.pid, "Groups")?;
+    let mut list: Vec<String> = groups.split_whitespace().filter(|g| *g != primary).map(str::to_owned).collect();
+    list.sort_unstable();
+    Ok(list)
 }
 
 fn supplementary_groups_are_those_of_the_configuration(s: &Scene) -> Result<Verdict> {
     let mut bundle = s.bundle()?;
-    bundle.set("/process/user/additionalGids", serde_json::json!([3001, 3002]));
+    bundle.set("/process/user/additionalGids", json!([3001, 3002]));
     for way in Way::ALL {
         let seen = s.look(way, &bundle, &[])?;
-        let groups = host::status(seen.pid, "Groups")?;
-        let mut list: Vec<&str> = groups.split_whitespace().collect();
-        list.sort_unstable();
-        // Groups as listed; an engine may list the primary group too, a runtime must not add others.
-        list.retain(|group| *group != "0" && *group != "1000");
-        holds!(list == ["3001", "3002"], "{way}: groups {groups}");
+        let groups = groups(&seen)?;
+        holds!(groups == ["3001", "3002"], "{way}: groups {groups:?}");
+        seen.end()?;
+    }
+    Ok(Verdict::safe())
+}
+
+fn the_callers_supplementary_groups_are_not_inherited(s: &Scene) -> Result<Verdict> {
+    let own = s.host("setpriv", &["--groups", "4242", "id", "-G"])?;
+    ensure!(own.stdout.split_whitespace().any(|group| group == "4242"), "the caller has no group 4242: {own}");
+    s.ground.caller("exec setpriv --groups 4242,0 -- \"$@\"")?;
+    for (list, wanted) in [(None, &[][..]), (Some(json!([])), &[]), (Some(json!([3001])), &["3001"])] {
+        let mut bundle = s.bundle()?;
+        if let Some(list) = list {
+            bundle.set("/process/user/additionalGids", list);
+        }
+        for way in Way::ALL {
+            let seen = s.look(way, &bundle, &[])?;
+            let groups = groups(&seen)?;
+            holds!(groups == wanted, "{way}: groups {groups:?} instead of {wanted:?}");
+            seen.end()?;
+        }
+    }
+    // As another user, whose groups the configuration does not list.
+    for way in Way::EXEC {
+        let seen = s.look(way, &s.bundle()?, &["--user", "1001:1001"])?;
+        let groups = groups(&seen)?;
+        holds!(groups.is_empty(), "{way} --user 1001:1001: groups {groups:?}");
+        seen.end()?;
+    }
+    Ok(Verdict::safe())
+}
+
+fn a_user_cannot_become_another_or_change_his_groups(s: &Scene) -> Result<Verdict> {
+    let mut bundle = s.bundle()?;
+    bundle.set("/process/user", json!({"uid": 1000, "gid": 1000}));
+    for way in Way::ALL {
+        let output = s.said(way, &bundle, &[], &["/bin/probe", "become"])?;
+        let line = output.stdout.lines().find(|line| line.starts_with('{')).with_context(|| format!("{output}"))?;
+        let answers: Value = serde_json::from_str(line.trim())?;
+        ensure!(answers["stay"] == "ok", "{way}: cannot even stay who he is: {line}");
+        for call in ["setgroups", "setgid", "setuid"] {
+            let answer = answers[call].as_str().context("no answer")?;
+            holds!(answer.contains("not permitted"), "{way}: {call}: {answer}");
+        }
+    }
+    Ok(Verdict::safe())
+}
+
+fn ids(pid: i32) -> Result<(String, String)> {
+    Ok((host::status(pid, "Uid")?, host::status(pid, "Gid")?))
+}
+
+/// Real, effective, saved and file system id, all the same.
+fn four(id: &str) -> String {
+    [id; 4].join("\t")
+}
+
+fn the_largest_ids_are_taken_as_they_are(s: &Scene) -> Result<Verdict> {
+    for id in ["2147483648", "4294967294", "65536"] {
+        let mut bundle = s.bundle()?;
+        let n: u64 = id.parse()?;
+        bundle.set("/process/user", json!({"uid": n, "gid": n}));
+        for way in [Way::CreateStart, Way::Run, Way::Exec, Way::ExecTty] {
+            let seen = s.look(way, &bundle, &[])?;
+            holds!(ids(seen.pid)? == (four(id), four(id)), "{way}: {:?} instead of {id}", ids(seen.pid)?);
+            seen.end()?;
+        }
+        let seen = s.look(Way::Exec, &s.bundle()?, &["--user", &format!("{id}:{id}")])?;
+        holds!(ids(seen.pid)? == (four(id), four(id)), "exec --user: {:?} instead of {id}", ids(seen.pid)?);
+        seen.end()?;
+    }
+    Ok(Verdict::safe())
+}
+
+/// Values that are no id: `(uid_t) -1`, which means "no change" to the kernel, and what does not fit into 32 bits.
+const NO_IDS: [&str; 7] = [
+    "-1",
+    "4294967295",
+    "4294967296",
+    "8589934592",
+    "18446744073709551615",
+    "18446744073709551616",
+    "1.5",
+];
+
+/// The rest of a check of one configuration that must be refused: `None` when it was.
+fn must_refuse(s: &Scene, bundle: &crate::bundle::Bundle, what: &str) -> Result<Option<Verdict>> {
+    let attack = s.attack(bundle)?;
+    Ok(match s.refused(&attack)? {
+        Some(Verdict::Refused(_)) => None,
+        Some(other) => Some(other),
+        None => Some(Verdict::Unsafe(format!("{what} ran: {}", attack.output.stdout.trim()))),
+    })
+}
+
+fn ids_of_the_configuration_that_do_not_exist_are_refused(s: &Scene) -> Result<Verdict> {
+    let mut bundle = s.scripted("id")?;
+    bundle.set("/process/user", json!({"uid": 1000, "gid": 1000, "additionalGids": [1000]}));
+    s.twin(&bundle)?;
+    for place in ["uid", "gid", "additionalGids/0"] {
+        for value in NO_IDS {
+            let mut bundle = bundle.clone();
+            bundle.set(&format!("/process/user/{place}"), serde_json::from_str(value)?);
+            if let Some(verdict) = must_refuse(s, &bundle, &format!("{place} {value}"))? {
+                return Ok(verdict);
+            }
+        }
+    }
+    Ok(Verdict::Refused(format!("each of {} values in three places", NO_IDS.len())))
+}
+
+fn ids_of_an_exec_that_do_not_exist_are_refused(s: &Scene) -> Result<Verdict> {
+    let users = [
+        "1:", ":1", "1x", " 1", "1 ", "+1", "0x1", "1:4294967296", "1:4294967295", "1:-1", "1:1x", "4294967295",
+        "4294967296", "-1", "18446744073709551615", "18446744073709551617", "1:1:1", "١",
+    ];
+    let container = s.sleeping(&s.bundle()?)?;
+    let twin = s.exec_script(&container, &["--user", "1:1"], "id")?;
+    ensure!(twin.ran, "the benign twin did not run: {}", twin.output);
+    for user in users {
+        let attack = s.exec_script(&container, &[&format!("--user={user}")], "id -u; id -g")?;
+        holds!(!attack.ran, "exec --user {user:?} ran as {:?}", attack.output.stdout.trim());
+        holds!(attack.output.code != 0, "exec --user {user:?} did nothing and did not say so");
+    }
+    Ok(Verdict::Refused(format!("each of {} users", users.len())))
+}
+
+fn a_user_id_beyond_32_bits_is_not_roots(s: &Scene) -> Result<Verdict> {
+    let container = s.sleeping(&s.bundle()?)?;
+    for user in ["4294967296", "4294967296:4294967296", "2147483648", "8589934592", "9223372036854775808"] {
+        let attack = s.exec_script(&container, &["--user", user], "id -u")?;
+        holds!(
+            !attack.ran || attack.output.stdout.lines().nth(1) == Some(user),
+            "exec --user {user} ran as {:?}",
+            attack.output.stdout.trim()
+        );
+    }
+    let mut bundle = s.scripted("id -u")?;
+    bundle.set("/process/user", json!({"uid": 2_147_483_648_u64, "gid": 0}));
+    s.twin(&bundle)?;
+    bundle.set("/process/user/uid", json!(4_294_967_296_u64));
+    Ok(must_refuse(s, &bundle, "uid 4294967296")?.unwrap_or_else(|| Verdict::Refused("uid 2^32".to_owned())))
+}
+
+fn an_exec_as_user_1_runs_as_user_1(s: &Scene) -> Result<Verdict> {
+    for user in ["1", "1:1", "1:2", "2", "9", "10", "01"] {
+        let (uid, gid) = user.split_once(':').map_or((user, None), |(uid, gid)| (uid, Some(gid)));
+        for way in Way::EXEC {
+            if user == "01" {
+                let output = s.said(way, &s.bundle()?, &["--user", user], &["/bin/id", "-u"])?;
+                let last = output.stdout.trim().lines().last().unwrap_or_default();
+                holds!(output.code != 0 || last == "1", "{way} --user 01: {output}");
+                continue;
+            }
+            let seen = s.look(way, &s.bundle()?, &["--user", user])?;
+            let (uids, gids) = ids(seen.pid)?;
+            holds!(uids == four(uid), "{way} --user {user}: uid {uids}");
+            holds!(gid.is_none_or(|gid| gids == four(gid)), "{way} --user {user}: gid {gids}");
+            seen.end()?;
+        }
+    }
+    Ok(Verdict::safe())
+}
+
+fn a_numeric_user_is_never_looked_up_by_name(s: &Scene) -> Result<Verdict> {
+    let bundle = s.bundle()?;
+    let etc = bundle.rootfs().join("etc");
+    std::fs::write(etc.join("passwd"), "1000:x:0:0:root:/root:/bin/sh\nroot:x:0:0:root:/root:/bin/sh\n")?;
+    std::fs::write(etc.join("group"), "1000:x:0:\nroot:x:0:1000\n")?;
+    for way in Way::EXEC {
+        for user in ["1000", "1000:1000"] {
+            let seen = s.look(way, &bundle, &["--user", user])?;
+            let (uids, gids) = ids(seen.pid)?;
+            holds!(uids == four("1000"), "{way} --user {user}: uid {uids}");
+            holds!(user == "1000" || gids == four("1000"), "{way} --user {user}: gid {gids}");
+            let groups = groups(&seen)?;
+            holds!(user == "1000" || !groups.contains(&"0".to_owned()), "{way} --user {user}: groups {groups:?}");
+            seen.end()?;
+        }
+    }
+    let mut config = bundle;
+    config.set("/process/user", json!({"uid": 1000, "gid": 1000}));
+    for way in Way::INIT {
+        let seen = s.look(way, &config, &[])?;
+        holds!(ids(seen.pid)? == (four("1000"), four("1000")), "{way}: {:?}", ids(seen.pid)?);
+        seen.end()?;
+    }
+    Ok(Verdict::safe())
+}
+
+/// Looks on every way, called by somebody who blocks and ignores signals; the field of the status must be empty.
+fn signals(s: &Scene, field: &str, preparation: &str) -> Result<Verdict> {
+    s.ground.caller(&format!("exec perl -MPOSIX -e '{preparation} exec @ARGV or exit 127' -- \"$@\""))?;
+    for way in Way::ALL {
+        let seen = s.look(way, &s.bundle()?, &[])?;
+        let set = host::status(seen.pid, field)?;
+        // Rust's runtime ignores SIGPIPE in the probe itself.
+        let left = u64::from_str_radix(&set, 16)? & !(1 << 12);
+        holds!(left == 0, "{way}: {field} {set}");
+        seen.end()?;
+    }
+    Ok(Verdict::safe())
+}
+
+fn no_signal_is_blocked_whatever_the_caller_blocks(s: &Scene) -> Result<Verdict> {
+    signals(s, "SigBlk", "sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGUSR1, SIGTERM, SIGHUP));")
+}
+
+fn no_signal_is_ignored_whatever_the_caller_ignores(s: &Scene) -> Result<Verdict> {
+    signals(s, "SigIgn", "$SIG{$_} = q(IGNORE) for qw(USR1 USR2 HUP QUIT);")
+}
+
+fn the_umask_is_that_of_the_configuration(s: &Scene) -> Result<Verdict> {
+    for callers in ["0", "0777"] {
+        s.ground.caller(&format!("umask {callers}; exec \"$@\""))?;
+        for (wanted, umask) in [(None, 0o022), (Some(0o027), 0o027), (Some(0o077), 0o077)] {
+            let mut bundle = s.bundle()?;
+            if let Some(wanted) = wanted {
+                bundle.set("/process/user/umask", json!(wanted));
+            }
+            for way in Way::ALL {
+                let seen = s.look(way, &bundle, &[])?;
+                let is = u32::from_str_radix(&host::status(seen.pid, "Umask")?, 8)?;
+                holds!(is == umask, "{way}: umask {is:o} instead of {umask:o}, the caller's is {callers}");
+                seen.end()?;
+            }
+        }
+    }
+    Ok(Verdict::safe())
+}
+
+fn the_oom_score_is_that_of_the_configuration(s: &Scene) -> Result<Verdict> {
+    s.ground.caller("echo 700 > /proc/self/oom_score_adj; exec \"$@\"")?;
+    for wanted in [650, 1000] {
+        let mut bundle = s.bundle()?;
+        bundle.set("/process/oomScoreAdj", json!(wanted));
+        for way in Way::ALL {
+            let seen = s.look(way, &bundle, &[])?;
+            let is = host::read(format!("/proc/{}/oom_score_adj", seen.pid).as_ref())?;
+            holds!(is == wanted.to_string(), "{way}: oom_score_adj {is} instead of {wanted}");
+            seen.end()?;
+        }
+    }
+    Ok(Verdict::safe())
+}
+
+fn the_program_is_in_a_session_of_its_own_without_the_callers_terminal(s: &Scene) -> Result<Verdict> {
+    // The caller has a terminal and its session.
+    for way in [Way::CreateStart, Way::Run, Way::Exec, Way::ExecCap] {
+        s.ground.caller("exec script -qec \"exec $*\" /dev/null")?;
+        let seen = s.look(way, &s.bundle()?, &[])?;
+        let inside = &seen.inside;
+        holds!(inside["session"] == inside["pid"], "{way}: pid {} in session {}", inside["pid"], inside["session"]);
+        holds!(inside["terminal"]["controlling"] == false, "{way}: it controls a terminal of the caller's");
+        seen.end()?;
+    }
+    let tty = s.look(Way::ExecTty, &s.bundle()?, &[])?;
+    ensure!(tty.inside["terminal"]["controlling"] == true, "not even a terminal of its own is seen");
+    tty.end()?;
+    Ok(Verdict::safe())
+}
+
+/// The id of the session keyring, and the keys in it; `None` where the filter denies the question.
+fn keyring(seen: &Value) -> Result<Option<(i64, Vec<i64>)>> {
+    let keyring = &seen["keyring"];
+    if keyring["error"].as_str().is_some_and(|error| error.contains("not permitted")) {
+        return Ok(None);
+    }
+    let keys = keyring["keys"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
+    Ok(Some((keyring["id"].as_i64().with_context(|| format!("keyring {keyring}"))?, keys)))
+}
+
+fn the_session_keyring_of_the_caller_is_out_of_reach(s: &Scene) -> Result<Verdict> {
+    let probe = std::env::current_exe()?.with_file_name("probe").to_string_lossy().into_owned();
+    let words = ["key", "of-the-caller"];
+    ensure!(s.host(&probe, &words)?.code == 0, "no key can be added to the caller's keyring");
+    let looked = (|| {
+        let own: Value = s.host(&probe, &["keyring"])?.json()?;
+        let (own, planted) = keyring(&json!({"keyring": own}))?.context("the caller has no keyring")?;
+        ensure!(!planted.is_empty(), "the planted key is not seen by the caller");
+        for way in Way::ALL {
+            let seen = s.look(way, &s.bundle()?, &[])?;
+            if let Some((id, keys)) = keyring(&seen.inside)? {
+                holds!(id != own, "{way}: the program has the caller's session keyring {own}");
+                holds!(!keys.iter().any(|key| planted.contains(key)), "{way}: the caller's keys {keys:?}");
+            }
+            seen.end()?;
+        }
+        Ok(Verdict::safe())
+    })();
+    ensure!(s.host(&probe, &["unlink-key", "of-the-caller"])?.code == 0, "the planted key cannot be removed");
+    looked
+}
+
+fn two_containers_do_not_share_a_session_keyring(s: &Scene) -> Result<Verdict> {
+    let mut known = Vec::new();
+    for way in Way::INIT {
+        let mut bundle = s.bundle()?;
+        bundle.set("/process/capabilities", capabilities(&["CAP_NET_BIND_SERVICE"]));
+        let seen = s.look(way, &bundle, &[])?;
+        match keyring(&seen.inside)? {
+            None => return Ok(Verdict::Safe("the calls for keyrings are denied".to_owned())),
+            Some((id, _)) => {
+                holds!(!known.contains(&id), "{way}: session keyring {id} is another container's");
+                known.push(id);
+            }
+        }
+    }
+    Ok(Verdict::safe())
+}
+
+fn the_audit_id_is_not_changed(s: &Scene) -> Result<Verdict> {
+    // The kernel's audit log goes by it: a container that loses its caller's, or could set it, acts as somebody else.
+    let read = |pid: &str| host::read(format!("/proc/{pid}/loginuid").as_ref());
+    let Ok(own) = read("self") else {
+        return Ok(Verdict::Safe("the kernel has no audit ids".to_owned()));
+    };
+    for way in Way::ALL {
+        let seen = s.look(way, &s.bundle()?, &[])?;
+        let is = read(&seen.pid.to_string())?;
+        holds!(is == own || is == u32::MAX.to_string(), "{way}: loginuid {is}, the caller's is {own}");
         seen.end()?;
     }
     Ok(Verdict::safe())
