@@ -218,6 +218,7 @@ impl<'a> Ground<'a> {
 
     /// Deletes what is left, then looks for what should not be left any more.
     pub fn sweep(&self) -> Result<()> {
+        self.caller.take();
         for id in self.ids.borrow().iter() {
             self.call(&["delete", "--force", id])?.success()?;
         }

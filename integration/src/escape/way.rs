@@ -4,7 +4,7 @@ use crate::bundle::Bundle;
 use crate::case::Container;
 use crate::escape::scene::Scene;
 use crate::process::{DEADLINE, Output, Running, eventually};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::process::Command;
 
@@ -80,7 +80,12 @@ impl<'a> Scene<'a> {
                 let running = ground.recorder.start(container.create_command(&words)?, None)?;
                 // Its output goes on to the program, so it is not waited for with `wait`, which reads it once.
                 let created = || container.status().is_ok_and(|status| status == "created");
-                eventually("it is created", || Ok(created().then_some(())))?;
+                eventually("it is created", || {
+                    let ended = !crate::host::is_alive(i32::try_from(running.child.id())?);
+                    let done = created();
+                    ensure!(done || !ended, "create ended: {}", running.stderr()?);
+                    Ok(done.then_some(()))
+                })?;
                 container.start()?.success()?;
                 (container, running)
             }
@@ -131,10 +136,13 @@ impl<'a> Scene<'a> {
     pub fn said(&self, way: Way, bundle: &Bundle, flags: &[&str], program: &[&str]) -> Result<Output> {
         let ground = &self.ground;
         let mut bundle = bundle.clone();
-        match way {
-            Way::Run => ground.container(bundle.args(program)).run(flags),
+        let container = match way {
+            Way::Run | Way::CreateStart => ground.container(bundle.args(program)),
+            Way::Exec | Way::ExecCap | Way::ExecTty => ground.sleeping(&bundle)?,
+        };
+        let output = match way {
+            Way::Run => container.run(flags)?,
             Way::CreateStart => {
-                let container = ground.container(bundle.args(program));
                 // The program's output goes where that of the create went.
                 let running = ground.recorder.start(container.create_command(flags)?, None)?;
                 let ended = || -> Result<bool> { Ok(!crate::host::is_alive(i32::try_from(running.child.id())?)) };
@@ -143,19 +151,17 @@ impl<'a> Scene<'a> {
                     container.start()?.success()?;
                     container.wait_until("stopped")?;
                 }
-                running.wait(DEADLINE)
+                running.wait(DEADLINE)?
             }
-            Way::Exec | Way::ExecCap => {
-                let container = ground.sleeping(&bundle)?;
-                let more: &[&str] = if way == Way::ExecCap { &["--cap", "CAP_NET_BIND_SERVICE"] } else { &[] };
-                container.exec(&[flags, more].concat(), program)
-            }
+            Way::Exec => container.exec(flags, program)?,
+            Way::ExecCap => container.exec(&[flags, &["--cap", "CAP_NET_BIND_SERVICE"]].concat(), program)?,
             Way::ExecTty => {
-                let container = ground.sleeping(&bundle)?;
                 let line = [&["exec", "--tty"], flags, &[container.id.as_str()], program].concat();
-                ground.recorder.run(self.on_a_terminal(&line))
+                ground.recorder.run(self.on_a_terminal(&line))?
             }
-        }
+        };
+        container.call("delete", &["--force"])?.success()?;
+        Ok(output)
     }
 
     /// The runtime's command on a terminal of script(1)'s.

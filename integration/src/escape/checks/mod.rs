@@ -30,6 +30,7 @@ mod hooks;
 mod ids;
 mod state;
 mod traced;
+mod namespaces;
 
 use crate::escape::check::Check;
 
@@ -67,4 +68,5 @@ pub fn all() -> Vec<Check> {
     .flat_map(|list| list())
     .collect()
     [harness::all, capabilities::all, credentials::all].iter().flat_map(|list| list()).collect()
+    [harness::all, capabilities::all, credentials::all, namespaces::all].iter().flat_map(|list| list()).collect()
 }
