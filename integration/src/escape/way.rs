@@ -63,6 +63,11 @@ impl Seen<'_> {
     }
 }
 
+/// What a terminal printed without the end of the input, which script(1) types at any moment and the terminal echoes.
+fn without_echo(text: &str) -> String {
+    text.replace("^@", "").replace("^D\u{8}\u{8}", "")
+}
+
 impl<'a> Scene<'a> {
     /// Brings the probe into a container of this bundle (whose program is replaced) on one way; `flags` are further flags
     /// of the command that does it. The probe stays until it is killed.
@@ -118,8 +123,7 @@ impl<'a> Scene<'a> {
         };
         let mut last = String::new();
         let inside = eventually("the probe's look", || {
-            // script(1) types the end of its own input, and the terminal echoes it, anywhere.
-            last = running.stdout()?.replace(['\0'], "").replace("^@", "").replace("^D\u{8}\u{8}", "");
+            last = without_echo(&running.stdout()?);
             // A terminal may put something before it.
             let object = |line: &str| serde_json::from_str(line.trim().get(line.find('{')?..)?).ok();
             Ok(last.lines().find_map(object))
@@ -157,7 +161,9 @@ impl<'a> Scene<'a> {
             Way::ExecCap => container.exec(&[flags, &["--cap", "CAP_NET_BIND_SERVICE"]].concat(), program)?,
             Way::ExecTty => {
                 let line = [&["exec", "--tty"], flags, &[container.id.as_str()], program].concat();
-                ground.recorder.run(self.on_a_terminal(&line))?
+                let mut output = ground.recorder.run(self.on_a_terminal(&line))?;
+                output.stdout = without_echo(&output.stdout);
+                output
             }
         };
         container.call("delete", &["--force"])?.success()?;

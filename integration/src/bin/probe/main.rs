@@ -21,6 +21,7 @@ mod attributes;
 mod look;
 mod raw;
 mod run;
+mod spy;
 mod watch;
 
 use std::process::ExitCode;
@@ -36,6 +37,8 @@ fn main() -> ExitCode {
         ["key", name] => return run::add_key(name),
         ["unlink-key", name] => return run::unlink_key(name),
         ["become"] => println!("{}", attributes::become_another()),
+        ["spy", user, stop] => println!("{}", spy::spy(user.parse().unwrap_or(65_534), std::path::Path::new(stop))),
+        ["bomb"] if attempt::beside_the_sentinel() => spy::bomb(),
         ["keyring"] => println!("{}", look::session_keyring()),
         ["watch", marker, stop] => println!("{}", watch::watch(marker, std::path::Path::new(stop))),
         ["keep", stop] => return keep::keep(std::path::Path::new(stop)),

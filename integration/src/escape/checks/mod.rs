@@ -31,6 +31,7 @@ mod ids;
 mod state;
 mod traced;
 mod namespaces;
+mod processes;
 
 use crate::escape::check::Check;
 
@@ -69,4 +70,8 @@ pub fn all() -> Vec<Check> {
     .collect()
     [harness::all, capabilities::all, credentials::all].iter().flat_map(|list| list()).collect()
     [harness::all, capabilities::all, credentials::all, namespaces::all].iter().flat_map(|list| list()).collect()
+    [harness::all, capabilities::all, credentials::all, namespaces::all, processes::all]
+        .iter()
+        .flat_map(|list| list())
+        .collect()
 }
