@@ -32,6 +32,7 @@ mod state;
 mod traced;
 mod namespaces;
 mod processes;
+mod resources;
 
 use crate::escape::check::Check;
 
@@ -71,6 +72,7 @@ pub fn all() -> Vec<Check> {
     [harness::all, capabilities::all, credentials::all].iter().flat_map(|list| list()).collect()
     [harness::all, capabilities::all, credentials::all, namespaces::all].iter().flat_map(|list| list()).collect()
     [harness::all, capabilities::all, credentials::all, namespaces::all, processes::all]
+    [harness::all, capabilities::all, credentials::all, namespaces::all, processes::all, resources::all]
         .iter()
         .flat_map(|list| list())
         .collect()
