@@ -4,6 +4,10 @@ mod created_files;
 mod capabilities;
 mod credentials;
 mod filters;
+mod caller;
+mod capabilities;
+mod credentials;
+mod excess;
 mod harness;
 mod labels;
 mod overlay;
@@ -65,6 +69,13 @@ pub fn all() -> Vec<Check> {
         config_file::all,
         binary::all,
         traced::all,
+        capabilities::all,
+        credentials::all,
+        caller::all,
+        namespaces::all,
+        processes::all,
+        resources::all,
+        excess::all,
     ]
     .iter()
     .flat_map(|list| list())
