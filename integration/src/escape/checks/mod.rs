@@ -71,6 +71,7 @@ pub fn all() -> Vec<Check> {
         traced::all,
         capabilities::all,
         credentials::all,
+        capabilities::all,
         caller::all,
         namespaces::all,
         processes::all,
