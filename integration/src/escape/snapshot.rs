@@ -115,9 +115,8 @@ const RESTLESS_CGROUPS: &[&str] = &["integration-", "casemate-selftest-", "casem
 fn list_cgroups(dir: &Path, mount: &Path, ours: &str, things: &mut BTreeMap<String, String>) {
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        // Other suites at work on the same host: this kind, casemate's selftest and its tests.
-        let other = ["integration-", "casemate-selftest-", "casemate-test-"].iter().any(|own| name.starts_with(own));
-        let foreign = dir == mount && (other || format!("/{name}") == ours);
+        let restless = RESTLESS_CGROUPS.iter().any(|prefix| name.starts_with(prefix));
+        let foreign = dir == mount && (restless || format!("/{name}") == ours);
         if foreign || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }

@@ -65,7 +65,7 @@ impl Seen<'_> {
 
 /// What a terminal printed without the end of the input, which script(1) types at any moment and the terminal echoes.
 fn without_echo(text: &str) -> String {
-    text.replace("^@", "").replace("^D\u{8}\u{8}", "")
+    text.replace(['\0'], "").replace("^@", "").replace("^D\u{8}\u{8}", "")
 }
 
 impl<'a> Scene<'a> {
