@@ -1,28 +1,28 @@
 //! The checks, one file per attack surface.
 
-mod created_files;
-mod capabilities;
-mod credentials;
-mod filters;
 mod caller;
 mod capabilities;
+mod created_files;
 mod credentials;
+mod dev_tree;
 mod excess;
+mod filters;
 mod harness;
 mod labels;
-mod overlay;
-mod procfs;
-mod reach;
-mod syscalls;
-mod terminal_ioctls;
-mod dev_tree;
-mod harness;
 mod leaked_handles;
 mod masks;
+mod namespaces;
+mod overlay;
+mod processes;
+mod procfs;
 mod procfs_mounts;
+mod reach;
+mod resources;
 mod restarts;
 mod self_exe;
 mod symlinks;
+mod syscalls;
+mod terminal_ioctls;
 mod user_namespaces;
 mod annotations;
 mod binary;
@@ -70,8 +70,6 @@ pub fn all() -> Vec<Check> {
         binary::all,
         traced::all,
         capabilities::all,
-        credentials::all,
-        capabilities::all,
         caller::all,
         namespaces::all,
         processes::all,
@@ -81,11 +79,4 @@ pub fn all() -> Vec<Check> {
     .iter()
     .flat_map(|list| list())
     .collect()
-    [harness::all, capabilities::all, credentials::all].iter().flat_map(|list| list()).collect()
-    [harness::all, capabilities::all, credentials::all, namespaces::all].iter().flat_map(|list| list()).collect()
-    [harness::all, capabilities::all, credentials::all, namespaces::all, processes::all]
-    [harness::all, capabilities::all, credentials::all, namespaces::all, processes::all, resources::all]
-        .iter()
-        .flat_map(|list| list())
-        .collect()
 }
