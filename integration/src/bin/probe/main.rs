@@ -11,15 +11,6 @@ mod attempt;
 mod attributes;
 mod call_table;
 mod calls;
-//! Without arguments it only looks ([`look`]); `probe hold` does so and stays; `probe watch` looks at others ([`watch`]), `probe keep` at what
-//! they execute ([`keep`]);
-//! Without arguments it only looks ([`look`]); `probe hold` does so and stays; `probe tell FILE` writes
-//! what it was started with to a file, as a hook; `probe watch` looks at others ([`watch`]);
-//! `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the error ([`attempt`]). `probe weigh` serves the
-//! benchmark, `probe session` and `probe keyring` the suite on the host ([`run`]), `probe spy` looks at it as another user
-//! ([`spy`]); `probe become` attempts to be another ([`attributes`]), `probe bomb` makes processes without end.
-
-mod attempt;
 mod keep;
 mod look;
 mod raw;

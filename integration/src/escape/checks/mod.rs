@@ -1,13 +1,19 @@
 //! The checks, one file per attack surface.
 
+mod annotations;
+mod binary;
 mod caller;
 mod capabilities;
+mod config_file;
 mod created_files;
 mod credentials;
+mod descriptors;
 mod dev_tree;
 mod excess;
 mod filters;
 mod harness;
+mod hooks;
+mod ids;
 mod labels;
 mod leaked_handles;
 mod masks;
@@ -20,23 +26,12 @@ mod reach;
 mod resources;
 mod restarts;
 mod self_exe;
+mod state;
 mod symlinks;
 mod syscalls;
 mod terminal_ioctls;
-mod user_namespaces;
-mod annotations;
-mod binary;
-mod config_file;
-mod credentials;
-mod descriptors;
-mod harness;
-mod hooks;
-mod ids;
-mod state;
 mod traced;
-mod namespaces;
-mod processes;
-mod resources;
+mod user_namespaces;
 
 use crate::escape::check::Check;
 
