@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use regex_lite::Regex;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -93,6 +94,8 @@ pub struct Ground<'a> {
     pub cgroup: String,
     ids: RefCell<Vec<String>>,
     level: Cell<Option<&'static str>>,
+    /// A program that prepares itself and becomes its arguments: every call of the runtime goes through it.
+    caller: RefCell<Option<PathBuf>>,
 }
 
 /// A container by id, made from a bundle.
@@ -118,6 +121,7 @@ impl<'a> Ground<'a> {
             cgroup,
             ids: RefCell::new(Vec::new()),
             level: Cell::new(Some("privileged")),
+            caller: RefCell::new(None),
         })
     }
 
@@ -126,6 +130,16 @@ impl<'a> Ground<'a> {
     pub fn level(&self, level: Option<&'static str>) -> &Self {
         self.level.set(level);
         self
+    }
+
+    /// Calls the runtime from here on from a shell that has done `preparations`, the last of which must end in an `exec` of
+    /// `"$@"`: `umask 0; exec "$@"`.
+    pub fn caller(&self, preparations: &str) -> Result<&Self> {
+        let path = self.dir.join("caller");
+        std::fs::write(&path, format!("#!/bin/sh\n{preparations}\n"))?;
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
+        self.caller.replace(Some(path));
+        Ok(self)
     }
 
     /// A new id; it is deleted when the case has ended.
@@ -150,6 +164,11 @@ impl<'a> Ground<'a> {
     /// The runtime's command with its state below this case's root.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.runtime.command(&self.root, self.level.get());
+        if let Some(caller) = self.caller.borrow().as_ref() {
+            let called = command;
+            command = Command::new(caller);
+            command.arg(called.get_program()).args(called.get_args());
+        }
         command.args(args).current_dir(&self.dir);
         command
     }
@@ -199,6 +218,7 @@ impl<'a> Ground<'a> {
 
     /// Deletes what is left, then looks for what should not be left any more.
     pub fn sweep(&self) -> Result<()> {
+        self.caller.take();
         for id in self.ids.borrow().iter() {
             self.call(&["delete", "--force", id])?.success()?;
         }

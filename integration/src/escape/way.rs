@@ -3,8 +3,8 @@
 use crate::bundle::Bundle;
 use crate::case::Container;
 use crate::escape::scene::Scene;
-use crate::process::{DEADLINE, Running, eventually};
-use anyhow::{Context, Result};
+use crate::process::{DEADLINE, Output, Running, eventually};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::process::Command;
 
@@ -63,6 +63,11 @@ impl Seen<'_> {
     }
 }
 
+/// What a terminal printed without the end of the input, which script(1) types at any moment and the terminal echoes.
+fn without_echo(text: &str) -> String {
+    text.replace(['\0'], "").replace("^@", "").replace("^D\u{8}\u{8}", "")
+}
+
 impl<'a> Scene<'a> {
     /// Brings the probe into a container of this bundle (whose program is replaced) on one way; `flags` are further flags
     /// of the command that does it. The probe stays until it is killed.
@@ -80,7 +85,12 @@ impl<'a> Scene<'a> {
                 let running = ground.recorder.start(container.create_command(&words)?, None)?;
                 // Its output goes on to the program, so it is not waited for with `wait`, which reads it once.
                 let created = || container.status().is_ok_and(|status| status == "created");
-                eventually("it is created", || Ok(created().then_some(())))?;
+                eventually("it is created", || {
+                    let ended = !crate::host::is_alive(i32::try_from(running.child.id())?);
+                    let done = created();
+                    ensure!(done || !ended, "create ended: {}", running.stderr()?);
+                    Ok(done.then_some(()))
+                })?;
                 container.start()?.success()?;
                 (container, running)
             }
@@ -107,25 +117,64 @@ impl<'a> Scene<'a> {
                 line.extend(&words);
                 line.push(&container.id);
                 line.extend(hold);
-                let exec = crate::process::typed(&ground.command(&line));
-                let mut script = Command::new("script");
-                script.args(["-qec", &exec, "/dev/null"]).current_dir(&ground.dir);
-                let running = ground.recorder.start(script, None)?;
+                let running = ground.recorder.start(self.on_a_terminal(&line), None)?;
                 (container, running)
             }
         };
         let mut last = String::new();
         let inside = eventually("the probe's look", || {
-            // script(1) types the end of its own input, and the terminal echoes it, anywhere.
-            last = running.stdout()?.replace(['\0'], "").replace("^@", "").replace("^D\u{8}\u{8}", "");
+            last = without_echo(&running.stdout()?);
             // A terminal may put something before it.
             let object = |line: &str| serde_json::from_str(line.trim().get(line.find('{')?..)?).ok();
             Ok(last.lines().find_map(object))
         });
         let inside = inside.with_context(|| format!("{way}: {last}{}", running.stderr().unwrap_or_default()))?;
-        // A runtime may write the file after the program has begun.
+        // The program may be faster than the runtime is at writing it down.
         let pid = || Ok(std::fs::read_to_string(&pid_file).ok().and_then(|text| text.trim().parse().ok()));
         let pid = eventually("the pid file", pid)?;
         Ok(Seen { inside, pid, container, running: Some(running) })
+    }
+
+    /// A program's output and exit code, run to its end in a container of this bundle on one way; a word of `program` may
+    /// have no space in it on the way with a terminal. Of a create the code is 0 when it and the start went well.
+    pub fn said(&self, way: Way, bundle: &Bundle, flags: &[&str], program: &[&str]) -> Result<Output> {
+        let ground = &self.ground;
+        let mut bundle = bundle.clone();
+        let container = match way {
+            Way::Run | Way::CreateStart => ground.container(bundle.args(program)),
+            Way::Exec | Way::ExecCap | Way::ExecTty => ground.sleeping(&bundle)?,
+        };
+        let output = match way {
+            Way::Run => container.run(flags)?,
+            Way::CreateStart => {
+                // The program's output goes where that of the create went.
+                let running = ground.recorder.start(container.create_command(flags)?, None)?;
+                let ended = || -> Result<bool> { Ok(!crate::host::is_alive(i32::try_from(running.child.id())?)) };
+                eventually("the create ends", || Ok(ended()?.then_some(())))?;
+                if container.status().is_ok_and(|status| status == "created") {
+                    container.start()?.success()?;
+                    container.wait_until("stopped")?;
+                }
+                running.wait(DEADLINE)?
+            }
+            Way::Exec => container.exec(flags, program)?,
+            Way::ExecCap => container.exec(&[flags, &["--cap", "CAP_NET_BIND_SERVICE"]].concat(), program)?,
+            Way::ExecTty => {
+                let line = [&["exec", "--tty"], flags, &[container.id.as_str()], program].concat();
+                let mut output = ground.recorder.run(self.on_a_terminal(&line))?;
+                output.stdout = without_echo(&output.stdout);
+                output
+            }
+        };
+        container.call("delete", &["--force"])?.success()?;
+        Ok(output)
+    }
+
+    /// The runtime's command on a terminal of script(1)'s.
+    pub fn on_a_terminal(&self, line: &[&str]) -> Command {
+        let mut script = Command::new("script");
+        let line = crate::process::typed(&self.ground.command(line));
+        script.args(["-qec", &line, "/dev/null"]).current_dir(&self.ground.dir);
+        script
     }
 }

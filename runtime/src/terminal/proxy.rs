@@ -5,8 +5,9 @@
 //! other down instead of filling the memory.
 
 use crate::error::{Call, Error, Result};
+use crate::socket::proc_path;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
@@ -104,6 +105,7 @@ impl Proxy {
         let window = [&input, &output].into_iter().find(|fd| isatty(fd));
         let window = window.map(OwnedFd::try_clone).transpose().call("fcntl", "terminal")?;
         let raw = Raw::enter(&input)?;
+        let output = unblocked(output);
         let proxy = Proxy {
             master,
             slave: None,
@@ -210,7 +212,7 @@ impl Proxy {
             self.to_caller.bytes.clear();
             return;
         };
-        // The caller shares the open description, so it cannot be made non-blocking.
+        // The caller shares the open description of what is no terminal, so it cannot be made non-blocking.
         if !ready(output, PollFlags::OUT) {
             return;
         }
@@ -235,6 +237,17 @@ impl Proxy {
             Ok(_) => {}
         }
     }
+}
+
+/// A terminal opened anew, so that a write to it does not block: one that polls as writable may have room for a part of
+/// the bytes only. Who waits there for a caller that does not read cannot reap, and a pid namespace ends only when all of
+/// it is reaped. Where it cannot be opened, as that of another user, it is used as it is.
+fn unblocked(output: OwnedFd) -> OwnedFd {
+    if !isatty(&output) {
+        return output;
+    }
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open(proc_path(output.as_fd()), flags, Mode::empty()).unwrap_or(output)
 }
 
 /// Whether the call would not block; a hang-up or an error does not, either.

@@ -28,6 +28,7 @@ pub fn look(arguments: &[&str]) -> Value {
         "session": stat_field(6),
         "group": stat_field(5),
         "terminal": terminal(),
+        "attributes": crate::attributes::attributes(),
         "machine": rustix::system::uname().machine().to_string_lossy(),
     })
 }

@@ -5,14 +5,22 @@
 //! `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the error ([`attempt`]); `probe calls [GROUP...]`
 //! makes many system calls and prints what was said to each ([`calls`]). `probe weigh` serves the benchmark, `probe session`
 //! and `probe keyring` the suite on the host ([`run`]).
+//! Without arguments it only looks ([`look`]); `probe hold` does so and stays; `probe watch` looks at others ([`watch`]),
+//! `probe keep` at what they execute ([`keep`]); `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the
+//! error ([`attempt`]); `probe calls [GROUP...]` makes many system calls and prints what was said to each ([`calls`]);
+//! `probe become` attempts to be another ([`attributes`]), `probe bomb` makes processes without end, and `probe spy` looks
+//! at the host as another user ([`spy`]). `probe weigh` serves the benchmark, `probe session` and `probe keyring` the suite
+//! on the host ([`run`]).
 
 mod attempt;
+mod attributes;
 mod call_table;
 mod calls;
 mod keep;
 mod look;
 mod raw;
 mod run;
+mod spy;
 mod watch;
 
 use std::process::ExitCode;
@@ -27,6 +35,9 @@ fn main() -> ExitCode {
         ["session", program, arguments @ ..] => return run::in_a_new_session_keyring(program, arguments),
         ["key", name] => return run::add_key(name),
         ["unlink-key", name] => return run::unlink_key(name),
+        ["become"] => println!("{}", attributes::become_another()),
+        ["spy", user, stop] => println!("{}", spy::spy(user.parse().unwrap_or(65_534), std::path::Path::new(stop))),
+        ["bomb"] if attempt::beside_the_sentinel() => spy::bomb(),
         ["keyring"] => println!("{}", look::session_keyring()),
         ["watch", marker, stop] => println!("{}", watch::watch(marker, std::path::Path::new(stop))),
         ["keep", stop] => return keep::keep(std::path::Path::new(stop)),

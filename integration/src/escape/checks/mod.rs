@@ -2,11 +2,14 @@
 
 mod annotations;
 mod binary;
+mod caller;
+mod capabilities;
 mod config_file;
 mod created_files;
 mod credentials;
 mod descriptors;
 mod dev_tree;
+mod excess;
 mod filters;
 mod harness;
 mod hooks;
@@ -18,6 +21,13 @@ mod overlay;
 mod procfs;
 mod procfs_mounts;
 mod reach;
+mod namespaces;
+mod overlay;
+mod processes;
+mod procfs;
+mod procfs_mounts;
+mod reach;
+mod resources;
 mod restarts;
 mod self_exe;
 mod state;
@@ -58,6 +68,12 @@ pub fn all() -> Vec<Check> {
         config_file::all,
         binary::all,
         traced::all,
+        capabilities::all,
+        caller::all,
+        namespaces::all,
+        processes::all,
+        resources::all,
+        excess::all,
     ]
     .iter()
     .flat_map(|list| list())

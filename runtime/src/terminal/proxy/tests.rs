@@ -146,6 +146,21 @@ fn caller_that_does_not_read_does_not_block_the_proxy() {
 }
 
 #[test]
+fn caller_terminal_that_nobody_reads_does_not_block_the_proxy() {
+    let (master, mut slave) = pty();
+    let (input, _caller_in) = UnixStream::pair().unwrap();
+    let (_host_master, host) = pty();
+    let mut proxy = Proxy::new(master.try_clone().unwrap(), input.into(), host.into()).unwrap();
+    rustix::fs::fcntl_setfl(&slave, OFlags::NONBLOCK).unwrap();
+    // Far more than both terminals hold, in pieces that do not fit into what is left at the end.
+    for _ in 0..200 {
+        while slave.write(&[b'x'; 4096]).is_ok() {}
+        proxy.step().unwrap();
+    }
+    assert!(!proxy.is_drained());
+}
+
+#[test]
 fn caller_terminal_is_raw_meanwhile_and_as_before_afterwards() {
     let (host_master, host) = pty();
     let mut cooked = tcgetattr(&host).unwrap();
