@@ -3,14 +3,9 @@
 //! Without arguments it only looks ([`look`]); `probe hold` does so and stays; `probe tell FILE` writes what it was started
 //! with to a file, as a hook. `probe watch` looks at others ([`watch`]), `probe keep` at what they execute ([`keep`]).
 //! `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the error ([`attempt`]); `probe calls [GROUP...]`
-//! makes many system calls and prints what was said to each ([`calls`]). `probe weigh` serves the benchmark, `probe session`
-//! and `probe keyring` the suite on the host ([`run`]).
-//! Without arguments it only looks ([`look`]); `probe hold` does so and stays; `probe watch` looks at others ([`watch`]),
-//! `probe keep` at what they execute ([`keep`]); `probe try NAME [ARGUMENT...]` attempts one thing and prints `ok` or the
-//! error ([`attempt`]); `probe calls [GROUP...]` makes many system calls and prints what was said to each ([`calls`]);
-//! `probe become` attempts to be another ([`attributes`]), `probe bomb` makes processes without end, and `probe spy` looks
-//! at the host as another user ([`spy`]). `probe weigh` serves the benchmark, `probe session` and `probe keyring` the suite
-//! on the host ([`run`]).
+//! makes many system calls and prints what was said to each ([`calls`]); `probe become` attempts to be another
+//! ([`attributes`]), `probe bomb` makes processes without end, `probe spy` looks at the host as another user ([`spy`]).
+//! `probe weigh` serves the benchmark, `probe session` and `probe keyring` the suite on the host ([`run`]).
 
 mod attempt;
 mod attributes;
