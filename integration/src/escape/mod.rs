@@ -12,10 +12,10 @@ mod elf;
 mod formats;
 #[cfg(test)]
 mod ledger;
-mod outside;
+pub mod outside;
 mod racer;
 mod scene;
-mod snapshot;
+pub mod snapshot;
 mod table;
 mod tally;
 mod trace;

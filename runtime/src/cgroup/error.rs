@@ -122,6 +122,16 @@ impl Error {
         }
     }
 
+    /// Whether nothing failed but that processes are in a cgroup, or stay there.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        match self {
+            Self::NotEmpty { .. } | Self::Deadline { .. } => true,
+            Self::Several(errors) => errors.iter().all(Self::is_in_use),
+            _ => false,
+        }
+    }
+
     /// The kernel's answer, where the failure was a system call.
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {

@@ -34,7 +34,7 @@ pub fn run(root: &Root, delete: &Delete, log: &Log) -> Result<()> {
     match entry.read() {
         Ok(record) if delete.force => force(&Container { entry, record }, log),
         Ok(record) => ended(&Container { entry, record }, log),
-        Err(_) if delete.force => wreck(&entry, log),
+        Err(error) if delete.force => wreck(&entry, &error, log),
         Err(error) => Err(error),
     }
 }
@@ -50,19 +50,31 @@ fn ended(container: &Container, log: &Log) -> Result<()> {
         }
     }
     end_processes(container, process.as_ref())?;
-    remove_cgroups(container, process.as_ref())?;
+    remove_cgroups(container, process.as_ref()).map_err(of_cgroup)?;
     run_poststop(container, log);
     container.entry.remove(Unknown::Refuse)
 }
 
-/// With `--force`: only an init that does not die keeps the container.
+/// With `--force`: an init that does not die keeps the container, and so do cgroups that could not be removed: without the
+/// record nobody would find them again. Those that are in use by another container are not its own any more.
 fn force(container: &Container, log: &Log) -> Result<()> {
     let process = container.process()?;
     let killed = end_processes(container, process.as_ref());
-    if process.as_ref().is_some_and(|process| !process.is_gone().unwrap_or(false)) {
-        return killed;
+    // Whoever cannot tell whether init is gone has not deleted anything.
+    let alive = |process: &Process| match process.is_gone() {
+        Ok(true) => None,
+        Ok(false) => Some(Error::new(Kind::System, "init is still there after SIGKILL")),
+        Err(error) => Some(error),
+    };
+    if let Some(error) = process.as_ref().and_then(alive) {
+        return killed.and(Err(error));
     }
-    let cgroups = remove_cgroups(container, process.as_ref());
+    let cgroups = match remove_cgroups(container, process.as_ref()) {
+        Err(error) if !(is_empty(&container.record, process.as_ref()) && error.is_in_use()) => {
+            return all_of([killed, Err(of_cgroup(error))]);
+        }
+        other => other.map_err(of_cgroup),
+    };
     run_poststop(container, log);
     all_of([killed, cgroups, container.entry.remove(Unknown::Remove)])
 }
@@ -84,10 +96,10 @@ fn is_empty(record: &Record, process: Option<&Process>) -> bool {
     process.is_none() && record.own_pid_namespace && record.phase == Phase::Created
 }
 
-fn remove_cgroups(container: &Container, process: Option<&Process>) -> Result<()> {
-    let driver = cgroup::driver(container.record.systemd_cgroup).map_err(of_cgroup)?;
+fn remove_cgroups(container: &Container, process: Option<&Process>) -> Result<(), cgroup::Error> {
+    let driver = cgroup::driver(container.record.systemd_cgroup)?;
     let deadline = if is_empty(&container.record, process) { SETTLED } else { DEADLINE };
-    driver.remove(&container.cgroup(), deadline).map_err(of_cgroup)
+    driver.remove(&container.cgroup(), deadline)
 }
 
 /// Runs the hooks; one that fails is a warning, as the spec asks for (runtime.md, "Lifecycle").
@@ -112,15 +124,15 @@ fn run_poststop(container: &Container, log: &Log) {
     }
 }
 
-/// Removes an entry without a record to go by. No process is signalled: what names them cannot be believed. Its cgroups
+/// Removes an entry without a record to go by, for the reason `why`. No process is signalled: what names them cannot be believed. Its cgroups
 /// are removed if nothing is in them; while something is, the entry stays and says so.
-fn wreck(entry: &Entry, log: &Log) -> Result<()> {
+fn wreck(entry: &Entry, why: &Error, log: &Log) -> Result<()> {
     match entry.salvage_cgroups().or_else(|error| planned_cgroups(entry).ok_or(error)) {
         Ok(records) => {
             let driver = cgroup::driver(false).map_err(of_cgroup)?;
             driver.remove(&Cgroup::open(&records), Duration::ZERO).map_err(|error| {
                 of_cgroup(error)
-                    .context(format!("state.json of container \"{}\" cannot be used", entry.id()))
+                    .context(format!("state.json of container \"{}\" cannot be used ({why})", entry.id()))
                     .hint("its processes may still run in these cgroups; end them, then delete --force again")
             })?;
         }

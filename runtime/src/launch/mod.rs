@@ -223,7 +223,7 @@ impl Init {
                 FromInit::Terminal(master) => self.terminal = on_terminal(master)?,
                 FromInit::Mounted => {
                     hooks(self.raw_pid())?;
-                    self.channel.proceed()?;
+                    self.channel.proceed().map_err(|_| self.failure(cgroup))?;
                 }
                 FromInit::Ready => return Ok(()),
                 FromInit::Closed => return Err(self.failure(cgroup)),
@@ -298,6 +298,9 @@ impl Init {
             Some((Some(sys::clone::EXEC_FAILED), _)) => {
                 return Error::new(Kind::InitFailed, "the embedded init could not be executed")
                     .hint("a security module or vm.memfd_noexec may forbid executing memory objects");
+            }
+            Some((Some(sys::clone::INHERIT_FAILED), _)) => {
+                return Error::new(Kind::InitFailed, "fcntl before init failed, so init would lack a descriptor");
             }
             Some((Some(sys::clone::CAPSET_FAILED), _)) => {
                 return Error::new(Kind::InitFailed, "capset before init was refused, so init could be looked into");

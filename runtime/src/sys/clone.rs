@@ -92,11 +92,12 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, Errno> {
             pid = libc::syscall(libc::SYS_clone, flags, 0usize, args.pidfd, 0usize, 0usize);
         }
         if pid == 0 {
+            let mut inherited = true;
             for fd in spawn.inherit {
-                libc::syscall(libc::SYS_fcntl, fd.as_raw_fd(), libc::F_SETFD, 0);
+                inherited &= libc::syscall(libc::SYS_fcntl, fd.as_raw_fd(), libc::F_SETFD, 0) == 0;
             }
-            let mut failed = CAPSET_FAILED;
-            if libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) == 0 {
+            let mut failed = if inherited { CAPSET_FAILED } else { INHERIT_FAILED };
+            if inherited && libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) == 0 {
                 failed = EXEC_FAILED;
                 let image = spawn.image.as_raw_fd();
                 let flags = libc::AT_EMPTY_PATH;
@@ -118,6 +119,8 @@ fn last_error() -> Errno {
     Errno::from_raw_os_error(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
 }
 
+/// Exit status of a child that could not keep a descriptor for init open.
+pub const INHERIT_FAILED: i32 = 121;
 /// Exit status of a child that could not give up what makes its image readable.
 pub const CAPSET_FAILED: i32 = 122;
 /// Exit status of a child whose image could not be executed.

@@ -101,6 +101,24 @@ fn cgroup_that_is_another_containers_by_now_keeps_its_processes() {
 }
 
 #[test]
+fn container_is_kept_while_a_cgroup_could_not_be_removed() {
+    let Some(mut boxed) = Boxed::new() else { return };
+    let fixture = Fixture::new();
+    let (hook, file) = witness(&fixture);
+    let right = Record { poststop: vec![hook], ..boxed.record() };
+    // Not a cgroup file system: the call that fails has nothing to do with processes.
+    let mut wrong = right.clone();
+    wrong.cgroups.last_mut().unwrap().mount_point = "/proc".into();
+    fixture.write(&wrong);
+    let error = delete(&fixture, true).unwrap_err().to_string();
+    assert!(error.contains("/proc"), "{error}");
+    assert!(!boxed.is_alive(0) && fixture.exists("c") && !file.exists());
+    fixture.spoil("c", &right.to_json().unwrap());
+    delete(&fixture, true).unwrap();
+    assert!(!boxed.has_cgroups() && !fixture.exists("c") && file.exists());
+}
+
+#[test]
 fn entry_without_a_usable_record_is_removed_by_force_and_nobody_is_signalled() {
     let fixture = Fixture::new();
     let mut sleeper = Sleeper::new();
