@@ -97,7 +97,6 @@ fn laws(program: &[Op]) {
     }
 }
 
-
 /// Every place that is told lies in the document.
 fn places<'a>(data: &[u8], pointers: impl Iterator<Item = &'a String>) {
     let text = std::str::from_utf8(data).unwrap();

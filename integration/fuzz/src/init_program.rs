@@ -32,7 +32,8 @@ fn read(program: &mut Program, record: Record) {
             assert_eq!(sys::halves(words, count).len(), count);
         }
     }
-    for (offset, count) in [(record.s, None), (record.t, Some(record.n as usize)), (record.u, Some(record.a as usize))] {
+    for (offset, count) in [(record.s, None), (record.t, Some(record.n as usize)), (record.u, Some(record.a as usize))]
+    {
         let Ok(count) = count.map_or_else(|| program.list_len(offset), Ok) else { continue };
         let Ok(list) = program.list(offset, count) else { continue };
         let found = (0..).map_while(|index| list.get(index)).map(|text| text.bytes().len()).count();

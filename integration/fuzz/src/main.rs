@@ -6,6 +6,7 @@
 #![no_main]
 
 mod cgroup_files;
+mod check;
 mod command_line;
 mod config;
 #[path = "../../../runtime/tests/facts/mod.rs"]
@@ -54,6 +55,7 @@ const fn text(name: &'static str, run: fn(&[u8])) -> Target {
 /// In the order of docs/fuzzing.md; `run` has the same list.
 const TARGETS: &[Target] = &[
     json("config", config::run),
+    json("check", check::run),
     json("process", process::run),
     json("resources", resources::run),
     json("state", state::run),

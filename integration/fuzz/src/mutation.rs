@@ -46,7 +46,10 @@ impl Draw {
 /// Changes the first `size` bytes of `data`; answers how many there are then.
 pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32, is_json: bool) -> usize {
     let mut draw = Draw(u64::from(seed) << 1 | 1);
-    if is_json && draw.below(2) == 0 && let Some(changed) = data.get(..size).and_then(|text| tree(text, &mut draw)) {
+    if is_json
+        && draw.below(2) == 0
+        && let Some(changed) = data.get(..size).and_then(|text| tree(text, &mut draw))
+    {
         if changed.len() <= max_size {
             data[..changed.len()].copy_from_slice(&changed);
             return changed.len();

@@ -20,7 +20,7 @@ pub fn run(data: &[u8]) {
         });
     }
     if let Some(mounts) = Mounts::parse(mountinfo) {
-        for mount in &mounts.0 {
+        for mount in mounts.0.iter().take(64) {
             let found = mounts.of(&mount.point).unwrap();
             assert!(is_below(&mount.point, &found.point));
             mounts.place(&mount.point).unwrap();

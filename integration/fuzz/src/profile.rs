@@ -7,8 +7,10 @@ use seccomp_profiles::interpret::Program;
 use seccomp_profiles::profile::Architecture;
 use seccomp_profiles::template::{Container, Template};
 use seccomp_profiles::tool::{self, Host, Live};
-use seccomp_profiles::{Arch, Decisions, Filter, Layer, Overlay, Profile, SeccompData, Syscall, compile, denies_execve};
-use seccomp_profiles::{strictness, CapabilitySet};
+use seccomp_profiles::{
+    Arch, Decisions, Filter, Layer, Overlay, Profile, SeccompData, Syscall, compile, denies_execve,
+};
+use seccomp_profiles::{CapabilitySet, strictness};
 use std::hint::black_box;
 use std::io;
 
@@ -82,7 +84,9 @@ fn calls(profile: &Profile, native: Arch) -> Vec<SeccompData> {
                 all.push(SeccompData::new(arch, number, args));
                 for arg in rule.args.iter().take(6) {
                     let at = (arg.index as usize).min(5);
-                    for value in [arg.value, arg.value.wrapping_add(1), arg.value_two, arg.value_two | !arg.value, u64::MAX] {
+                    for value in
+                        [arg.value, arg.value.wrapping_add(1), arg.value_two, arg.value_two | !arg.value, u64::MAX]
+                    {
                         let mut other = args;
                         other[at] = value;
                         all.push(SeccompData::new(arch, number, other));

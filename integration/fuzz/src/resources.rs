@@ -2,9 +2,7 @@
 //! short list and whose program must mean what the rules say.
 
 use crate::facts;
-use casemate::cgroup::devices::program::{
-    AND, EXIT, JUMP_EQ, JUMP_NE, LOAD_WORD, MOVE, SET, SHIFT_RIGHT, compile,
-};
+use casemate::cgroup::devices::program::{AND, EXIT, JUMP_EQ, JUMP_NE, LOAD_WORD, MOVE, SET, SHIFT_RIGHT, compile};
 use casemate::cgroup::devices::{Kind, Rule, check_v1, effective};
 use casemate::policy::{self, Enforcement, Level};
 use casemate::spec::{self, Resources};

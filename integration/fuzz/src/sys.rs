@@ -18,13 +18,9 @@ pub fn with_object(data: &[u8], read: impl FnOnce()) {
     // SAFETY: a new mapping at an address of the kernel's choice. The data fits into it, and its last page is no part of
     // what is written. Nothing that `read` makes outlives it: the reader is a value inside of it.
     unsafe {
-        let at = mmap_anonymous(
-            std::ptr::null_mut(),
-            length + PAGE,
-            ProtFlags::READ | ProtFlags::WRITE,
-            MapFlags::PRIVATE,
-        )
-        .unwrap();
+        let at =
+            mmap_anonymous(std::ptr::null_mut(), length + PAGE, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+                .unwrap();
         mprotect(at.byte_add(length), PAGE, MprotectFlags::empty()).unwrap();
         std::ptr::copy_nonoverlapping(data.as_ptr(), at.cast(), data.len());
         OBJECT.set((at as usize, data.len()));

@@ -16,20 +16,8 @@ use std::str::FromStr;
 type Read = fn(&str);
 
 /// By the first byte, from `a` on.
-const WORDS: [Read; 12] = [
-    container_id,
-    user,
-    signal,
-    policy,
-    context,
-    activation,
-    path,
-    cgroups_path,
-    sysctl,
-    capability,
-    date,
-    syscall,
-];
+const WORDS: [Read; 12] =
+    [container_id, user, signal, policy, context, activation, path, cgroups_path, sysctl, capability, date, syscall];
 
 pub fn run(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
