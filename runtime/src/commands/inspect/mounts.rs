@@ -93,10 +93,15 @@ impl Mounts {
         for (index, mount) in all.iter().enumerate() {
             let Some(&parent) = by_id.get(&mount.parent) else { continue };
             let inside = all.get(parent).is_some_and(|parent| parent.point != mount.point);
-            if inside && covered.get(parent).copied().unwrap_or(false) {
-                reached.get_mut(index).map(|flag| *flag = false);
+            if inside
+                && covered.get(parent).copied().unwrap_or(false)
+                && let Some(flag) = reached.get_mut(index)
+            {
+                *flag = false;
             }
-            carried.get_mut(parent).map(|list| list.push(index));
+            if let Some(list) = carried.get_mut(parent) {
+                list.push(index);
+            }
         }
         let mut lost: Vec<usize> =
             reached.iter().enumerate().filter_map(|(index, flag)| (!flag).then_some(index)).collect();
