@@ -44,9 +44,10 @@ impl Program {
             return Ok(List::empty());
         }
         let base = self.bytes.as_ptr();
-        let len = self.bytes.len() as u64;
-        let words = sys::words(self.bytes, offset as usize, count + 1).ok_or(BAD)?;
-        if words[..count].iter().any(|w| *w == 0 || *w >= len) || words[count] != 0 {
+        // No string can begin behind the last NUL.
+        let end = self.bytes.iter().rposition(|byte| *byte == 0).ok_or(BAD)? as u64;
+        let words = sys::words(self.bytes, offset as usize, count.checked_add(1).ok_or(BAD)?).ok_or(BAD)?;
+        if words[..count].iter().any(|w| *w == 0 || *w > end) || words[count] != 0 {
             return Err(BAD);
         }
         Ok(List::relocate(words, base))

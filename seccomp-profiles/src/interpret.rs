@@ -126,7 +126,8 @@ impl Program {
     }
 
     /// Every answer that some arguments get for this number; one that only contradictory arguments would get may be
-    /// among them, none is missing.
+    /// among them, none is missing. A program that returns a word of the call (`BPF_RET | BPF_A`) can answer anything:
+    /// for that, ALLOW is among them.
     #[must_use]
     pub fn answers(&self, audit: u32, nr: u32) -> Vec<Action> {
         let call = SeccompData { nr, arch: audit, instruction_pointer: 0, args: [0; 6] };

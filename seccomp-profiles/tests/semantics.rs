@@ -40,6 +40,25 @@ const EPERM: Action = Action::Errno(1);
 const ENOSYS: Action = Action::Errno(38);
 
 #[test]
+fn more_conditions_than_any_filter_has_are_refused_without_comparing_them() {
+    let arg = r#"{"index":0,"value":1,"op":"SCMP_CMP_EQ"}"#;
+    let with = |names: usize, args: usize| {
+        let (names, args) = (vec![r#""read""#; names].join(","), vec![arg; args].join(","));
+        compile(
+            &profile(&format!(
+                r#"{{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{{"names":[{names}],"action":"SCMP_ACT_ALLOW","args":[{args}]}}]}}"#
+            )),
+            Arch::X86_64,
+        )
+    };
+    assert!(with(2, 4096).is_ok());
+    for (names, args) in [(1, 8193), (8193, 1), (100, 82)] {
+        let problems = with(names, args).unwrap_err().problems;
+        assert!(problems[0].contains("8192 are possible"), "{problems:?}");
+    }
+}
+
+#[test]
 fn conditions_on_different_arguments_must_all_hold() {
     let filter = rules(
         r#"{"names":["socket"],"action":"SCMP_ACT_ALLOW","args":[{"index":0,"value":16,"op":"SCMP_CMP_EQ"},

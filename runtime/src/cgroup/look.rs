@@ -87,7 +87,7 @@ impl Cgroup {
     /// A failed call.
     pub fn left_by(&self, pid: i32, proc_cgroup: &str) -> Result<Vec<String>, Error> {
         let mut left = Vec::new();
-        for place in self.places.iter().filter(|place| !names(proc_cgroup, &place.record)) {
+        for place in self.places.iter().filter(|place| !place.record.holds(proc_cgroup)) {
             // The file's paths count from the reader's cgroup namespace, which need not be where the mount begins.
             let mut pids = Vec::new();
             if let Some(dir) = place.dir()? {
@@ -101,17 +101,20 @@ impl Cgroup {
     }
 }
 
-/// Whether a `/proc/PID/cgroup` has a process in a cgroup or below it.
-fn names(proc_cgroup: &str, record: &Record) -> bool {
-    let hierarchy = match record.version {
-        Version::V1 => record.hierarchy(),
-        Version::V2 => String::new(),
-    };
-    let lines = proc_cgroup.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
-    lines.filter(|(controllers, _)| *controllers == hierarchy).any(|(_, path)| {
-        let below = path.trim_start_matches('/').strip_prefix(record.path.as_str());
-        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    })
+impl Record {
+    /// Whether a `/proc/PID/cgroup` has its process in this cgroup or below it; cgroups(7).
+    #[must_use]
+    pub fn holds(&self, proc_cgroup: &str) -> bool {
+        let hierarchy = match self.version {
+            Version::V1 => self.hierarchy(),
+            Version::V2 => String::new(),
+        };
+        let lines = proc_cgroup.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+        lines.filter(|(controllers, _)| *controllers == hierarchy).any(|(_, path)| {
+            let below = path.trim_start_matches('/').strip_prefix(self.path.as_str());
+            below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
 }
 
 /// What v1 prints for "no limit": the largest number of bytes in whole pages of any size.
@@ -160,9 +163,9 @@ mod tests {
             path: path.into(),
         };
         let text = "5:cpu,cpuacct:/docker/c/sub\n3:pids:/docker/cc\n0::/docker/c\n";
-        assert!(names(text, &record(Version::V1, &["cpu", "cpuacct"], "docker/c")));
-        assert!(names(text, &record(Version::V2, &[], "docker/c")));
-        assert!(!names(text, &record(Version::V1, &["pids"], "docker/c")));
-        assert!(!names(text, &record(Version::V1, &["memory"], "docker/c")));
+        assert!(record(Version::V1, &["cpu", "cpuacct"], "docker/c").holds(text));
+        assert!(record(Version::V2, &[], "docker/c").holds(text));
+        assert!(!record(Version::V1, &["pids"], "docker/c").holds(text));
+        assert!(!record(Version::V1, &["memory"], "docker/c").holds(text));
     }
 }

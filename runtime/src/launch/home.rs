@@ -28,7 +28,8 @@ fn read(root: BorrowedFd<'_>) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn find(passwd: &str, uid: u32) -> Option<String> {
+/// The home directory of `uid` by the text of a passwd(5): that of the first line with the id and an absolute path.
+pub fn find(passwd: &str, uid: u32) -> Option<String> {
     passwd.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
         let [_, _, id, _, _, home, ..] = fields.as_slice() else { return None };

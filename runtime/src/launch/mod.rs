@@ -6,7 +6,7 @@
 pub mod channel;
 mod descriptors;
 mod handles;
-mod home;
+pub mod home;
 mod image;
 mod listener;
 mod sources;

@@ -2,7 +2,7 @@
 
 use super::clause::{Cond, Conds};
 use super::{CompileError, flag};
-use crate::bpf::Action;
+use crate::bpf::{Action, MAX_INSNS};
 use crate::profile::{self, Flag, Profile, Rule};
 use crate::syscalls::{Arch, Syscall};
 
@@ -30,6 +30,11 @@ pub(crate) struct CheckedRule {
     /// Any of them suffices; one without conditions always holds.
     pub(crate) alternatives: Vec<Conds>,
 }
+
+/// The most conditions, each counted for every call of its rule. Each of them takes more than one instruction where it is
+/// not shared, and they are compared with each other: a profile with more is no filter, and would take minutes to be found
+/// out as none.
+pub(crate) const MOST_CONDITIONS: usize = 2 * MAX_INSNS;
 
 const EPERM: u16 = 1;
 /// What the kernel answers to a number that it does not know.
@@ -123,6 +128,14 @@ fn architectures(profile: &Profile, native: Arch, warnings: &mut Vec<String>) ->
 }
 
 fn rules(profile: &Profile, problems: &mut Vec<String>, warnings: &mut Vec<String>) -> Vec<CheckedRule> {
+    let conditions = profile.syscalls.iter().map(|rule| rule.names.len().saturating_mul(rule.args.len()));
+    let conditions = conditions.fold(0, usize::saturating_add);
+    if conditions > MOST_CONDITIONS {
+        problems.push(format!(
+            "the rules have {conditions} conditions, counted for each call; {MOST_CONDITIONS} are possible: name fewer"
+        ));
+        return Vec::new();
+    }
     let mut checked = Vec::with_capacity(profile.syscalls.len());
     for (index, rule) in profile.syscalls.iter().enumerate() {
         if rule.names.is_empty() {

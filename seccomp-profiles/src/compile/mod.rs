@@ -67,8 +67,8 @@ impl error::Error for CompileError {}
 /// # Errors
 /// All problems of the profile at once: an errno for an action that takes none, one out of range (0 to 4095 for ERRNO, to
 /// 65535 for TRACE), NOTIFY as the default or for `write` or without a listener path, metadata without a path, an
-/// argument beyond the sixth, an empty name, rules of one call that contradict each other, a program beyond 4096
-/// instructions.
+/// argument beyond the sixth, an empty name, rules of one call that contradict each other, more than 8192
+/// conditions (those of a rule count for each of its calls), a program beyond 4096 instructions.
 pub fn compile(profile: &Profile, native: Arch) -> Result<Filter, CompileError> {
     let checked = check::check(profile, native)?;
     let decided = decide::decide(&checked)?;

@@ -11,7 +11,7 @@ use super::{Cgroup, Error};
 use crate::spec::DeviceCgroup;
 
 mod attach;
-mod program;
+pub mod program;
 #[cfg(test)]
 mod tests;
 mod v1;

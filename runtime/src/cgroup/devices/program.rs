@@ -11,21 +11,21 @@ use super::{Access, Kind, Rule};
 use crate::sys::bpf::Insn;
 
 /// `BPF_LDX | BPF_MEM | BPF_W`
-pub(super) const LOAD_WORD: u8 = 0x61;
+pub const LOAD_WORD: u8 = 0x61;
 /// `BPF_ALU | BPF_MOV | BPF_X`
-pub(super) const MOVE: u8 = 0xbc;
+pub const MOVE: u8 = 0xbc;
 /// `BPF_ALU | BPF_MOV | BPF_K`
-pub(super) const SET: u8 = 0xb4;
+pub const SET: u8 = 0xb4;
 /// `BPF_ALU | BPF_AND | BPF_K`
-pub(super) const AND: u8 = 0x54;
+pub const AND: u8 = 0x54;
 /// `BPF_ALU | BPF_RSH | BPF_K`
-pub(super) const SHIFT_RIGHT: u8 = 0x74;
+pub const SHIFT_RIGHT: u8 = 0x74;
 /// `BPF_JMP32 | BPF_JNE | BPF_K`
-pub(super) const JUMP_NE: u8 = 0x56;
+pub const JUMP_NE: u8 = 0x56;
 /// `BPF_JMP32 | BPF_JEQ | BPF_K`
-pub(super) const JUMP_EQ: u8 = 0x16;
+pub const JUMP_EQ: u8 = 0x16;
 /// `BPF_JMP | BPF_EXIT`
-pub(super) const EXIT: u8 = 0x95;
+pub const EXIT: u8 = 0x95;
 
 const RESULT: u8 = 0;
 const CONTEXT: u8 = 1;
@@ -41,7 +41,8 @@ const BLOCK: u32 = 1;
 const CHAR: u32 = 2;
 
 /// Compiles a list of rules as [`super::effective`] gives it.
-pub(super) fn compile(rules: &[Rule]) -> Vec<Insn> {
+#[must_use]
+pub fn compile(rules: &[Rule]) -> Vec<Insn> {
     let mut program = vec![
         Insn::new(LOAD_WORD, UNDECIDED, CONTEXT, 0, 0),
         Insn::new(MOVE, TYPE, UNDECIDED, 0, 0),

@@ -18,6 +18,7 @@ mod v1;
 mod v2;
 
 pub use pressure::{Pressure, PressureLine};
+pub use v1::blkio_entries;
 
 // serde wants a reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
@@ -260,7 +261,8 @@ impl Cgroup {
 }
 
 /// Flat keyed text as a map; lines of another form are left out.
-fn table(text: &str) -> BTreeMap<String, u64> {
+#[must_use]
+pub fn table(text: &str) -> BTreeMap<String, u64> {
     let mut table = BTreeMap::new();
     for (key, value) in text.lines().filter_map(|line| line.split_once(' ')) {
         if let Ok(value) = value.parse() {
@@ -271,7 +273,8 @@ fn table(text: &str) -> BTreeMap<String, u64> {
 }
 
 /// A list of CPUs or nodes, `0-3,7`.
-fn list(text: &str) -> Vec<u16> {
+#[must_use]
+pub fn list(text: &str) -> Vec<u16> {
     let mut numbers = Vec::new();
     for part in text.trim().split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));

@@ -38,7 +38,9 @@ impl Pressure {
         }
     }
 
-    pub(super) fn parse(text: &str) -> Self {
+    /// Reads the text of such a file; what is of another form is left out.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
         let mut pressure = Self::default();
         for line in text.lines() {
             let mut fields = line.split(' ');

@@ -128,7 +128,8 @@ fn blkio(dir: &Dir, stats: &mut Stats) -> Result<(), Error> {
 }
 
 /// Lines of `8:0 Read 4096` or `8:0 4096`; the closing `Total 4096` belongs to no device.
-pub(super) fn blkio_entries(text: &str) -> Vec<BlkioEntry> {
+#[must_use]
+pub fn blkio_entries(text: &str) -> Vec<BlkioEntry> {
     let parse = |line: &str| {
         let mut fields = line.split_whitespace();
         let (major, minor) = fields.next()?.split_once(':')?;

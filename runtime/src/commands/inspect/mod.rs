@@ -12,9 +12,9 @@ mod devices;
 mod filters;
 mod grade;
 mod kernel;
-mod mounts;
+pub mod mounts;
 mod planned;
-mod risk;
+pub mod risk;
 mod show;
 
 use super::doctor::Colour;

@@ -3,6 +3,7 @@
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstat, fstatfs, fstatvfs, openat2};
 use rustix::io::Errno;
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// One mount that can be reached by a path: none is mounted on top of it.
@@ -56,9 +57,9 @@ impl Mount {
         })
     }
 
-    /// Whether the other one was mounted on this one.
-    fn is_on(&self, other: &Mount) -> bool {
-        other.parent == self.id && other.id != self.id
+    /// Where it is, without a slash at the end; empty for the root.
+    fn trimmed(&self) -> &str {
+        self.point.trim_end_matches('/')
     }
 
     /// Whether lookups may wait for a program or another machine.
@@ -77,33 +78,40 @@ impl Mounts {
     /// Reads a mountinfo; `None` for one of another form.
     pub fn parse(text: &str) -> Option<Mounts> {
         let all: Vec<Mount> = text.lines().map(Mount::parse).collect::<Option<_>>()?;
-        let parents: Vec<Option<usize>> =
-            all.iter().map(|mount| all.iter().position(|other| other.id == mount.parent)).collect();
+        // By number and by place: a container may have made a hundred thousand mounts, and each is looked for.
+        let mut by_id: BTreeMap<u32, usize> = BTreeMap::new();
+        by_id.extend(all.iter().enumerate().rev().map(|(index, mount)| (mount.id, index)));
+        let mut on: BTreeSet<(u32, &str)> = BTreeSet::new();
+        on.extend(all.iter().filter(|mount| mount.id != mount.parent).map(|mount| (mount.parent, mount.trimmed())));
         // On top of a mount lies the one whose parent it is, on the same point.
-        let covered: Vec<bool> =
-            all.iter().map(|mount| all.iter().any(|other| mount.is_on(other) && mount.point == other.point)).collect();
+        let covered: Vec<bool> = all.iter().map(|mount| on.contains(&(mount.id, mount.trimmed()))).collect();
         // A mount hides those on the same parent that are further down.
-        let mut reached: Vec<bool> = all
-            .iter()
-            .map(|mount| {
-                let hides = |other: &Mount| other.point != mount.point && is_below(&mount.point, &other.point);
-                !all.iter().any(|other| other.parent == mount.parent && other.id != mount.parent && hides(other))
-            })
-            .collect();
+        let hidden = |mount: &Mount| above(mount.trimmed()).any(|point| on.contains(&(mount.parent, point)));
+        let mut reached: Vec<bool> = all.iter().map(|mount| !hidden(mount)).collect();
         // What stands on a hidden mount is hidden, and so is what stands inside of a covered one.
-        let at = |flags: &[bool], index: usize| flags.get(index).copied().unwrap_or(false);
-        loop {
-            let hidden = |(index, mount): (usize, &Mount)| {
-                let parent = parents.get(index).copied().flatten()?;
-                let inside = all.get(parent).is_some_and(|parent| parent.point != mount.point);
-                let lost = at(&reached, index) && (!at(&reached, parent) || inside && at(&covered, parent));
-                lost.then_some(index)
-            };
-            let lost: Vec<usize> = all.iter().enumerate().filter_map(hidden).collect();
-            if lost.is_empty() {
-                break;
+        let mut carried: Vec<Vec<usize>> = vec![Vec::new(); all.len()];
+        for (index, mount) in all.iter().enumerate() {
+            let Some(&parent) = by_id.get(&mount.parent) else { continue };
+            let inside = all.get(parent).is_some_and(|parent| parent.point != mount.point);
+            if inside
+                && covered.get(parent).copied().unwrap_or(false)
+                && let Some(flag) = reached.get_mut(index)
+            {
+                *flag = false;
             }
-            lost.into_iter().filter_map(|index| reached.get_mut(index).map(|flag| *flag = false)).for_each(drop);
+            if let Some(list) = carried.get_mut(parent) {
+                list.push(index);
+            }
+        }
+        let mut lost: Vec<usize> =
+            reached.iter().enumerate().filter_map(|(index, flag)| (!flag).then_some(index)).collect();
+        while let Some(index) = lost.pop() {
+            for &index in carried.get(index).into_iter().flatten() {
+                if let Some(flag) = reached.get_mut(index).filter(|flag| **flag) {
+                    *flag = false;
+                    lost.push(index);
+                }
+            }
         }
         let visible = all.into_iter().zip(reached).zip(covered);
         let visible = visible.filter(|((_, reached), covered)| *reached && !covered).map(|((mount, _), _)| mount);
@@ -127,6 +135,11 @@ impl Mounts {
         let place = format!("{}{rest}", mount.root.trim_end_matches('/'));
         Some((&mount.device, if place.is_empty() { "/".to_owned() } else { place }))
     }
+}
+
+/// The directories above a path, each without a slash at its end.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').filter_map(|(end, _)| path.get(..end))
 }
 
 /// Whether a path is a directory or in it.
@@ -251,6 +264,18 @@ mod tests {
         let text = "1 0 0:1 / / rw - ext4 x rw\n2 1 0:2 / /p rw - proc x rw\n3 2 0:3 / /p/q ro - tmpfs x rw\n4 3 0:4 / /p/q rw - tmpfs x rw\n5 2 0:5 / /p rw - tmpfs x rw\n";
         let mounts = Mounts::parse(text).unwrap();
         assert_eq!(mounts.0.iter().map(|m| m.device.as_str()).collect::<Vec<_>>(), ["0:1", "0:5"]);
+    }
+
+    /// Found by fuzzing: pairs of mounts were compared, for minutes.
+    #[test]
+    fn many_mounts_are_seen_as_few_are() {
+        let mut text = String::from("1 0 0:1 / / rw - ext4 x rw\n");
+        (2..30_000).for_each(|id| text += &format!("{id} {} 0:1 / /a rw - tmpfs x rw\n", id - 1));
+        let piled = Mounts::parse(&text).unwrap();
+        assert_eq!(piled.0.iter().map(|mount| mount.id).collect::<Vec<_>>(), [1, 29_999]);
+        text += "30000 1 0:1 / /b rw - tmpfs x rw\n30001 2 0:1 / /a/c rw - tmpfs x rw\n30002 30001 0:1 / /a/c/d rw - tmpfs x rw\n";
+        let more = Mounts::parse(&text).unwrap();
+        assert_eq!(more.0.iter().map(|mount| mount.id).collect::<Vec<_>>(), [1, 29_999, 30_000]);
     }
 
     #[test]
