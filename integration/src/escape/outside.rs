@@ -90,7 +90,8 @@ mod tests {
     fn every_kind_of_change_is_seen() {
         let place = std::env::temp_dir().join(format!("integration-outside-{}", std::process::id()));
         std::fs::create_dir_all(&place).unwrap();
-        let changes: [(&str, fn(&Path)); 7] = [
+        type Change = fn(&Path);
+        let changes: [(&str, Change); 7] = [
             ("content", |dir| std::fs::write(dir.join("file"), format!("{MARK}!")).unwrap()),
             ("mode", |dir| std::fs::set_permissions(dir.join("file"), PermissionsExt::from_mode(0o777)).unwrap()),
             ("new file", |dir| std::fs::write(dir.join("empty/new"), "").unwrap()),
