@@ -40,6 +40,8 @@ pub struct Host {
 /// One line of mountinfo.
 #[derive(Debug, Clone)]
 pub struct Mount {
+    /// `major:minor` of the file system.
+    pub device: String,
     pub root: String,
     pub point: String,
     pub options: Vec<String>,
@@ -241,6 +243,7 @@ fn parse_mount(line: &str) -> Option<Mount> {
     let front: Vec<&str> = front.split(' ').collect();
     let mut back = back.split(' ');
     Some(Mount {
+        device: front.get(2)?.to_string(),
         root: front.get(3)?.to_string(),
         point: front.get(4)?.to_string(),
         options: front.get(5)?.split(',').map(str::to_owned).collect(),

@@ -92,6 +92,9 @@ pub fn mount(init: &mut Init, index: usize, r: Record) -> Done {
     init.made(mount)?;
     if r.flags & flag::IS_DEV != 0 {
         init.dev = mount;
+    } else if r.flags & flag::NO_SYMLINKS != 0 {
+        // What is masked in it is looked for below this handle.
+        init.program.record(index)?.slot = mount;
     } else {
         sys::close(mount);
     }
@@ -198,7 +201,7 @@ pub fn set_mount(init: &mut Init, r: Record) -> Done {
 
 /// Covers a path with a read-only clone of itself. A path that is not there needs none.
 pub fn readonly_path(init: &mut Init, index: usize, r: Record) -> Done {
-    let Some(target) = existing(init, r)? else { return Ok(()) };
+    let Some(target) = existing(init, index, r)? else { return Ok(()) };
     let clone = sys::open_tree(target, EMPTY, sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH | sys::AT_RECURSIVE)?;
     let attr = MountAttr { set: sys::MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, userns: 0 };
     sys::mount_setattr(clone, EMPTY, sys::AT_EMPTY_PATH | sys::AT_RECURSIVE, &attr)?;
@@ -212,7 +215,7 @@ pub fn readonly_path(init: &mut Init, index: usize, r: Record) -> Done {
 
 /// Covers a path with an empty directory or a null device of our own.
 pub fn mask(init: &mut Init, index: usize, r: Record) -> Done {
-    let Some(target) = existing(init, r)? else { return Ok(()) };
+    let Some(target) = existing(init, index, r)? else { return Ok(()) };
     let mut attr = MountAttr {
         set: sys::MOUNT_ATTR_RDONLY | sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NOEXEC,
         clear: 0,
@@ -238,12 +241,49 @@ pub fn mask(init: &mut Init, index: usize, r: Record) -> Done {
     Ok(())
 }
 
-fn existing(init: &Init, r: Record) -> Done<Option<i32>> {
-    match path::open(init.root, init.program.text(r.s)?) {
+/// What is at a path that is to be covered, or `None`. What the path has in procfs or sysfs is looked for below the mount
+/// itself: the directory it was mounted on may have changed its name since, and "nothing there" would be the answer for a
+/// file that is not masked then (CVE-2019-19921).
+fn existing(init: &mut Init, index: usize, r: Record) -> Done<Option<i32>> {
+    let path = init.program.text(r.s)?;
+    let found = match kernel_mount(init, index, path)? {
+        Some((mount, below)) => path::open(mount, below),
+        None => path::open(init.root, path),
+    };
+    match found {
         Ok(fd) => Ok(Some(fd)),
         Err(f) if f.errno == sys::ENOENT || f.errno == sys::ENOTDIR => Ok(None),
         Err(f) => Err(f),
     }
+}
+
+/// The handle of the procfs or sysfs on the way to `path`, the last one, and the rest of the path below it. `None` when
+/// there is none, a later mount of another kind covers it, or the way is not to be known from the text.
+fn kernel_mount(init: &mut Init, index: usize, path: Text) -> Done<Option<(i32, Text)>> {
+    if path.bytes().split(|byte| *byte == b'/').any(|name| name == b"..") {
+        return Ok(None);
+    }
+    let mut covered = usize::MAX;
+    for index in (0..index).rev() {
+        let r = *init.program.record(index)?;
+        if r.kind != kind::MOUNT && r.kind != kind::BIND || r.b == 0 {
+            continue;
+        }
+        let destination = init.program.text(r.t)?.bytes();
+        let below = match path.bytes().strip_prefix(destination) {
+            Some([]) => Text::from_literal(c"."),
+            Some([b'/', ..]) => path.from(destination.len()).ok_or(Fail::refusal(refusal::PATH_TOO_LONG))?,
+            _ => continue,
+        };
+        if destination.len() >= covered {
+            return Ok(None);
+        }
+        if r.slot >= 0 && matches!(sys::fs_magic(r.slot)?, sys::PROC_SUPER_MAGIC | sys::SYSFS_MAGIC) {
+            return Ok(Some((r.slot, below)));
+        }
+        covered = destination.len();
+    }
+    Ok(None)
 }
 
 /// Makes the new root the root and lets go of the host's mounts, all at once.

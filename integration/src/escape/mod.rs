@@ -8,6 +8,7 @@
 mod answers;
 pub mod check;
 mod checks;
+mod created;
 mod elf;
 mod formats;
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub struct Scene<'a> {
 pub const RAN: &str = "PROGRAM-RAN";
 
 /// The longest that a runtime may take over an attack: it must not hang on what an image has prepared.
-const ATTACK_DEADLINE: Duration = Duration::from_secs(10);
+pub const ATTACK_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How a call that was an attack ended.
 #[derive(Debug)]

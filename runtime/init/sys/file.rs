@@ -150,4 +150,5 @@ pub fn fs_magic(fd: i32) -> Done<u64> {
     Ok(buf[0])
 }
 pub const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+pub const SYSFS_MAGIC: u64 = 0x6265_6572;
 pub const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;

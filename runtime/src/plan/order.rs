@@ -272,7 +272,7 @@ fn once(paths: &[String]) -> impl Iterator<Item = String> {
     let mut seen = std::collections::BTreeSet::new();
     // With `..` in it, what a path leads to is the image's to say.
     let key = |path: &String| if path.split('/').any(|part| part == "..") { path.clone() } else { mounts::clean(path) };
-    paths.iter().filter(move |path| seen.insert(key(path))).cloned()
+    paths.iter().map(key).filter(move |path| seen.insert(path.clone()))
 }
 
 /// The socket on which the container says that it is ready (sd_notify(3)).

@@ -11,6 +11,7 @@ mod attempt;
 mod attributes;
 mod call_table;
 mod calls;
+mod handle;
 mod keep;
 mod look;
 mod raw;
@@ -33,6 +34,8 @@ fn main() -> ExitCode {
         ["become"] => println!("{}", attributes::become_another()),
         ["spy", user, stop] => println!("{}", spy::spy(user.parse().unwrap_or(65_534), std::path::Path::new(stop))),
         ["bomb"] if attempt::beside_the_sentinel() => spy::bomb(),
+        ["handle", path] => return handle::show(path),
+        ["open-handle", text, place] => return handle::open(text, place),
         ["keyring"] => println!("{}", look::session_keyring()),
         ["watch", marker, stop] => println!("{}", watch::watch(marker, std::path::Path::new(stop))),
         ["keep", stop] => return keep::keep(std::path::Path::new(stop)),

@@ -5,23 +5,30 @@ mod binary;
 mod caller;
 mod capabilities;
 mod config_file;
+mod covers;
 mod created_files;
 mod credentials;
 mod descriptors;
+mod dev;
 mod dev_tree;
 mod excess;
 mod filters;
 mod harness;
 mod hooks;
 mod ids;
+mod inherited;
 mod labels;
 mod leaked_handles;
+mod links;
 mod masks;
+mod mounts;
 mod namespaces;
 mod overlay;
+mod paths;
 mod processes;
 mod procfs;
 mod procfs_mounts;
+mod races;
 mod reach;
 mod resources;
 mod restarts;
@@ -47,6 +54,12 @@ pub fn all() -> Vec<Check> {
         labels::all,
         procfs::all,
         reach::all,
+        inherited::all,
+        paths::all,
+        races::all,
+        covers::all,
+        mounts::all,
+        dev::all,
         procfs_mounts::all,
         dev_tree::all,
         masks::all,

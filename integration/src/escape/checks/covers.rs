@@ -1,0 +1,304 @@
+//! What of procfs, sysfs and the cgroups is hidden or read-only: the real value is looked at, from outside where that
+//! shows it, and not the errno.
+
+use super::paths::{fill_dev, volume, without_dev};
+use crate::bundle::Bundle;
+use crate::escape::check::Verdict;
+use crate::escape::created::{Created, Creation};
+use crate::escape::outside::MARK;
+use crate::escape::scene::Scene;
+use crate::holds;
+use anyhow::{Context, Result, bail, ensure};
+use rustix::fs::{CWD, FileType, Mode, OFlags, StatVfsMountFlags, fstatvfs, makedev, mknodat};
+use serde_json::json;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+crate::checks! {
+    "B4" a_masked_path_shows_nothing_on_any_way_to_it;
+    "B4" a_second_procfs_or_sysfs_does_not_show_what_is_masked;
+    "B4" what_is_written_to_a_masked_path_does_not_reach_it;
+    "B5" read_only_paths_are_read_only_for_whoever_writes;
+    "B6" sysfs_and_the_cgroups_are_read_only;
+    "B6" sysfs_and_cgroups_that_are_asked_for_writable_are_read_only
+        [Own("narrows what the configuration asks for"), Levels(&["baseline", "restricted"])];
+    "B6" the_tables_of_the_kernel_are_hidden [Own("masks more than engines list"), Levels(&["restricted"])];
+    "B7" a_cgroup_cannot_be_changed_from_inside;
+    "B12" a_mask_holds_whatever_the_null_device_of_a_volume_is
+        [Advisory("runc", "CVE-2025-31133"), Advisory("youki", "CVE-2025-62161"), KnownHole("runc version 1.1.5+ds1")];
+    "B12" a_mask_holds_whatever_the_null_device_of_an_image_is
+        [Advisory("runc", "CVE-2025-31133"), Advisory("youki", "CVE-2025-62161"), KnownHole("runc version 1.1.5+ds1")];
+}
+
+/// The container of a bundle, which must come to be.
+fn made<'s>(s: &'s Scene, bundle: &Bundle) -> Result<Created<'s>> {
+    match s.create(bundle)? {
+        Creation::Made(created) => Ok(created),
+        Creation::Refused(attack) => bail!("it was refused: {}", attack.output),
+    }
+}
+
+/// A bundle with a file and a directory in its root that are masked.
+fn masked(s: &Scene) -> Result<Bundle> {
+    let mut bundle = with_secrets(s)?;
+    bundle.push("/linux/maskedPaths", json!("/secret")).push("/linux/maskedPaths", json!("/hidden"));
+    Ok(bundle)
+}
+
+fn with_secrets(s: &Scene) -> Result<Bundle> {
+    let bundle = s.bundle()?;
+    std::fs::write(bundle.rootfs().join("secret"), format!("{MARK}\n"))?;
+    std::fs::create_dir(bundle.rootfs().join("hidden"))?;
+    std::fs::write(bundle.rootfs().join("hidden").join(MARK), format!("{MARK}\n"))?;
+    for (target, link) in [("/secret", "link"), ("/hidden", "dirlink"), ("/proc/keys", "keys")] {
+        symlink(target, bundle.rootfs().join(link))?;
+    }
+    Ok(bundle)
+}
+
+/// Shows what is hidden by all names that a program has for it.
+const LOOK: &str = "for r in '' /proc/self/root /proc/thread-self/root /proc/1/root /proc/self/cwd /proc/$$/task/$$/root; do \
+    cat $r/secret $r/link; ls -A $r/hidden $r/dirlink; cat $r/hidden/*; done 2> /dev/null; ln /secret /tmp/hard && cat /tmp/hard; \
+    mkdir /tmp/m && mount -o bind / /tmp/m && cat /tmp/m/secret; umount /secret && cat /secret; mv /secret /tmp/s && cat /tmp/s; true";
+
+fn a_masked_path_shows_nothing_on_any_way_to_it(s: &Scene) -> Result<Verdict> {
+    let mut open = with_secrets(s)?;
+    s.script(&mut open, "cat /secret; ls /hidden");
+    ensure!(s.twin(&open)?.stdout.contains(MARK), "the benign twin does not see the file");
+    ensure!(!std::fs::read("/proc/keys")?.is_empty(), "/proc/keys is empty here as well");
+    let mut bundle = masked(s)?;
+    let created = made(s, &bundle)?;
+    for path in ["/secret", "/link", "/hidden", "/dirlink", "/proc/keys", "/keys", "/proc/timer_list", "/sys/firmware"]
+    {
+        let shown = created.shows(path)?;
+        holds!(shown.is_empty(), "{path} shows {shown:?}");
+    }
+    created.end()?;
+    s.script(&mut bundle, LOOK);
+    let attack = s.attack(&bundle)?;
+    if let Some(verdict) = s.refused(&attack)? {
+        return Ok(verdict);
+    }
+    holds!(!attack.output.stdout.contains(MARK), "the program sees it: {}", attack.output.stdout);
+    let container = s.sleeping(&bundle)?;
+    let exec = s.exec_script(&container, &[], LOOK)?;
+    ensure!(exec.ran, "exec does not run: {}", exec.output);
+    holds!(!exec.output.stdout.contains(MARK), "exec sees it: {}", exec.output.stdout);
+    Ok(Verdict::safe())
+}
+
+fn a_second_procfs_or_sysfs_does_not_show_what_is_masked(s: &Scene) -> Result<Verdict> {
+    s.twin(&s.scripted("true")?)?;
+    // In a user namespace of its own a program has the capabilities; the kernel goes by the mounts that are locked.
+    let within = "mkdir -p /tmp/p /tmp/s; mount -t proc proc /tmp/p; mount -t sysfs sysfs /tmp/s; mount -o bind /proc /tmp/s; \
+        cat /tmp/p/keys /tmp/s/keys /tmp/p/timer_list | head -n 3 | sed 's/^/SHOWN /'; ls -A /tmp/s/firmware | sed 's/^/SHOWN /'; \
+        umount /proc/keys && cat /proc/keys | sed 's/^/SHOWN /'; true";
+    let script =
+        format!("({within}) 2> /dev/null; unshare -Urmpf sh -c \"{}\" 2> /dev/null; true", within.replace('"', ""));
+    let attack = s.attack(&s.scripted(&script)?)?;
+    if let Some(verdict) = s.refused(&attack)? {
+        return Ok(verdict);
+    }
+    holds!(!attack.output.stdout.contains("SHOWN"), "it shows: {}", attack.output.stdout);
+    Ok(Verdict::safe())
+}
+
+fn what_is_written_to_a_masked_path_does_not_reach_it(s: &Scene) -> Result<Verdict> {
+    let script =
+        "echo changed > /secret; echo changed > /link; echo changed > /hidden/new; rm -rf /hidden /secret; true";
+    let mut open = with_secrets(s)?;
+    std::fs::set_permissions(open.rootfs().join("secret"), PermissionsExt::from_mode(0o666))?;
+    s.script(&mut open, script);
+    s.twin(&open)?;
+    let mut bundle = masked(s)?;
+    std::fs::set_permissions(bundle.rootfs().join("secret"), PermissionsExt::from_mode(0o666))?;
+    s.script(&mut bundle, script);
+    let attack = s.attack(&bundle)?;
+    if let Some(verdict) = s.refused(&attack)? {
+        return Ok(verdict);
+    }
+    let text = std::fs::read_to_string(bundle.rootfs().join("secret")).unwrap_or_default();
+    holds!(text.contains(MARK), "the file has become {text:?}");
+    let listed: Vec<_> = std::fs::read_dir(bundle.rootfs().join("hidden"))?.flatten().map(|e| e.file_name()).collect();
+    holds!(listed == [MARK], "the directory has become {listed:?}");
+    Ok(Verdict::safe())
+}
+
+/// Whether the mount that a path of the container is on is read-only; `None` when there is no such path.
+fn read_only(created: &Created, path: &str) -> Result<Option<bool>> {
+    let Ok(file) = created.open(path, OFlags::PATH) else { return Ok(None) };
+    Ok(Some(fstatvfs(&file)?.f_flag.contains(StatVfsMountFlags::RDONLY)))
+}
+
+fn read_only_paths_are_read_only_for_whoever_writes(s: &Scene) -> Result<Verdict> {
+    let mut bundle = s.bundle()?;
+    std::fs::create_dir_all(bundle.rootfs().join("fixed/below"))?;
+    std::fs::write(bundle.rootfs().join("fixed/file"), "as it was\n")?;
+    symlink("fixed", bundle.rootfs().join("link"))?;
+    let open = made(s, &bundle)?;
+    let writable = s.at("restricted") || read_only(&open, "/fixed")? == Some(false);
+    ensure!(writable, "the benign twin is read-only as well");
+    open.end()?;
+    bundle.push("/linux/readonlyPaths", json!("/fixed"));
+    let created = made(s, &bundle)?;
+    let paths =
+        ["/fixed", "/fixed/below", "/fixed/file", "/link/file", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"];
+    let files = ["/proc/sys/kernel/core_pattern", "/proc/sys/kernel/domainname", "/proc/sys/net/ipv4/ip_forward"];
+    for path in paths.iter().chain(&files).chain(&["/proc/sysrq-trigger", "/proc/irq/default_smp_affinity"]) {
+        holds!(read_only(&created, path)? != Some(false), "{path} can be written");
+    }
+    // The suite is root of the host: what stops it here is the container's mount and nothing else.
+    for path in files {
+        let opened = created.open(path, OFlags::WRONLY);
+        holds!(opened.is_err(), "{path} can be opened for writing");
+    }
+    created.end()?;
+    Ok(Verdict::safe())
+}
+
+/// A writable mount of the kernel's own file systems.
+fn writable(created: &Created) -> Option<String> {
+    let kinds = ["sysfs", "cgroup", "cgroup2"];
+    let found = created.mounts.iter().find(|mount| kinds.contains(&&*mount.kind) && !mount.has("ro"));
+    found.map(|mount| format!("{} on {} is writable", mount.kind, mount.point))
+}
+
+fn sysfs_and_the_cgroups_are_read_only(s: &Scene) -> Result<Verdict> {
+    let created = made(s, &s.bundle()?)?;
+    let sysfs = created.mounts.iter().any(|mount| mount.kind == "sysfs");
+    ensure!(sysfs && created.mounts.iter().any(|m| m.kind.starts_with("cgroup")), "no sysfs or no cgroups are mounted");
+    let found = writable(&created);
+    created.end()?;
+    holds!(found.is_none(), "{}", found.unwrap_or_default());
+    Ok(Verdict::safe())
+}
+
+fn sysfs_and_cgroups_that_are_asked_for_writable_are_read_only(s: &Scene) -> Result<Verdict> {
+    let mut bundle = s.bundle()?;
+    bundle.unmount("/sys").unmount("/sys/fs/cgroup");
+    bundle.mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "rw"]);
+    bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "rw"]);
+    let created = made(s, &bundle)?;
+    let found = writable(&created);
+    created.end()?;
+    holds!(found.is_none(), "{}", found.unwrap_or_default());
+    Ok(Verdict::safe())
+}
+
+fn the_tables_of_the_kernel_are_hidden(s: &Scene) -> Result<Verdict> {
+    let created = made(s, &s.bundle()?)?;
+    for path in ["/proc/kallsyms", "/proc/modules", "/proc/slabinfo", "/proc/iomem", "/sys/kernel", "/sys/module"] {
+        let shown = created.shows(path)?;
+        holds!(shown.is_empty(), "{path} shows {shown:?}");
+    }
+    created.end()?;
+    Ok(Verdict::safe())
+}
+
+fn a_cgroup_cannot_be_changed_from_inside(s: &Scene) -> Result<Verdict> {
+    let listed = |s: &Scene| -> Vec<std::path::PathBuf> {
+        let dirs = s.ground.host.cgroup_dirs(&s.ground.cgroup);
+        dirs.iter().flat_map(|dir| std::fs::read_dir(dir).into_iter().flatten().flatten()).map(|e| e.path()).collect()
+    };
+    s.twin(&s.scripted("test -d /sys/fs/cgroup")?)?;
+    // Opened for writing, not written: an open that succeeds is the hole.
+    let script = "for d in /sys/fs/cgroup /sys/fs/cgroup/*; do test -e $d/cgroup.procs && mkdir $d/within && echo HOLE mkdir $d; \
+        for f in release_agent notify_on_release cgroup.procs tasks devices.allow memory.limit_in_bytes cgroup.subtree_control; do \
+        test -e $d/$f && (: >> $d/$f) && echo HOLE $d/$f; done; done 2> /dev/null; mkdir /tmp/c; \
+        for t in cgroup cgroup2; do mount -t $t none /tmp/c && echo HOLE mount $t; done 2> /dev/null; \
+        mount -o remount,rw,bind /sys/fs/cgroup 2> /dev/null && echo HOLE remount; true";
+    let before = listed(s);
+    let attack = s.attack(&s.scripted(script)?)?;
+    if let Some(verdict) = s.refused(&attack)? {
+        return Ok(verdict);
+    }
+    holds!(!attack.output.stdout.contains("HOLE"), "{}", attack.output.stdout);
+    let new: Vec<_> = listed(s).into_iter().filter(|path| !before.contains(path)).collect();
+    ensure!(new.iter().all(|path| !path.ends_with("within")), "new directories: {new:?}");
+    Ok(Verdict::safe())
+}
+
+/// What a null device may be replaced by.
+const FALSE_NULLS: [&str; 7] = ["link", "magic link", "file", "zero", "kmsg", "fifo", "directory"];
+
+fn replace_null(s: &Scene, null: &Path, what: &str) -> Result<()> {
+    std::fs::remove_file(null).or_else(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })?;
+    let node =
+        |major, minor| mknodat(CWD, null, FileType::CharacterDevice, Mode::from_raw_mode(0o666), makedev(major, minor));
+    match what {
+        "link" => symlink(s.outside.path("file"), null)?,
+        "magic link" => symlink(format!("/proc/1/root{}", s.outside.path("file").display()), null)?,
+        "file" => std::fs::write(null, "not a device\n")?,
+        "zero" => node(1, 5)?,
+        "kmsg" => node(1, 11)?,
+        "fifo" => mknodat(CWD, null, FileType::Fifo, Mode::from_raw_mode(0o666), 0)?,
+        "directory" => std::fs::create_dir(null)?,
+        other => bail!("no such thing: {other}"),
+    }
+    Ok(())
+}
+
+/// Judges masks of a container whose null device is false in each way; `null` gives its place in a bundle.
+fn false_nulls(s: &Scene, prepare: &dyn Fn(&mut Bundle) -> Result<std::path::PathBuf>) -> Result<Verdict> {
+    let (mut held, mut refused, mut message) = (0, 0, String::new());
+    for what in std::iter::once("as it should be").chain(FALSE_NULLS) {
+        let mut bundle = masked(s)?;
+        let null = prepare(&mut bundle)?;
+        let benign = what == "as it should be";
+        if !benign {
+            replace_null(s, &null, what).with_context(|| what.to_owned())?;
+        }
+        match s.create(&bundle)? {
+            Creation::Refused(attack) if benign => bail!("the benign twin was refused: {}", attack.output),
+            Creation::Refused(attack) => match s.refused(&attack)?.context("it ran")? {
+                Verdict::Refused(words) => (refused, message) = (refused + 1, words),
+                Verdict::Unsafe(why) => return Ok(Verdict::Unsafe(format!("{what}: {why}"))),
+                other => return Ok(other),
+            },
+            Creation::Made(created) => {
+                let stray = created.strays(&s.outside)?;
+                holds!(stray.is_none(), "{what}: {}", stray.unwrap_or_default());
+                for path in ["/secret", "/hidden", "/proc/keys", "/proc/timer_list"] {
+                    let shown = created.shows(path)?;
+                    holds!(shown.is_empty(), "{what}: {path} shows {shown:?}");
+                }
+                created.end()?;
+                held += 1;
+            }
+        }
+        std::fs::remove_dir_all(&bundle.dir)?;
+    }
+    // The twin is one of those that held.
+    Ok(if held > 1 {
+        Verdict::Safe(format!("held in {}, refused in {refused}", held - 1))
+    } else {
+        Verdict::Refused(message)
+    })
+}
+
+fn a_mask_holds_whatever_the_null_device_of_a_volume_is(s: &Scene) -> Result<Verdict> {
+    let dev = volume(s, "dev")?;
+    false_nulls(s, &|bundle| {
+        let null = dev.join("null");
+        if std::fs::symlink_metadata(&null).is_ok_and(|data| data.is_dir()) {
+            std::fs::remove_dir(&null)?;
+        }
+        if std::fs::symlink_metadata(&null).is_ok() {
+            std::fs::remove_file(&null)?;
+        }
+        fill_dev(&dev)?;
+        without_dev(bundle);
+        bundle.bind(&dev, "/dev", &["rbind"]);
+        Ok(null)
+    })
+}
+
+fn a_mask_holds_whatever_the_null_device_of_an_image_is(s: &Scene) -> Result<Verdict> {
+    false_nulls(s, &|bundle| {
+        without_dev(bundle);
+        Ok(bundle.rootfs().join("dev/null"))
+    })
+}
