@@ -226,10 +226,12 @@ impl<'p, 'a> Sweep<'p, 'a> {
         let (place, succeeded) = (self.place, output.code == 0);
         // A process that is killed once the command has all it needs ends the container, which is no lie of the command's.
         let init_killed = injection.is_some_and(|i| i.fault == Fault::Kill && i.process != "casemate");
+        // Init waits for start with this call; create may have ended by then.
+        let waiting = traced.met.is_some_and(|call| name(call).starts_with("accept"));
         match self.subject {
             Subject::Create if succeeded => {
                 let started = place.call(&["start", &place.id])?;
-                if init_killed && started.code != 0 {
+                if (init_killed || waiting) && started.code != 0 {
                     return Ok(());
                 }
                 started.success()?;
