@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 crate::cases! {
+    an_exec_whose_pid_file_cannot_be_written_leaves_no_process;
     exec_hands_on_the_exit_code;
     exec_of_a_killed_process_exits_128_and_the_signal;
     exec_that_cannot_start_exits_255;
@@ -310,4 +311,16 @@ fn exec_apparmor_is_refused_where_it_is_off(g: &Ground) -> Result<()> {
 fn exec_process_label_is_refused_where_selinux_is_off(g: &Ground) -> Result<()> {
     let c = g.sleeping(&g.bundle()?)?;
     c.exec(&["--process-label", "system_u:system_r:container_t:s0"], &["/bin/true"])?.refused("")?.exits(255).map(drop)
+}
+
+fn an_exec_whose_pid_file_cannot_be_written_leaves_no_process(g: &Ground) -> Result<()> {
+    let c = g.sleeping(&g.bundle()?)?;
+    for flags in [&["--pid-file", "/nosuch/pid"][..], &["--detach", "--pid-file", "/nosuch/pid"]] {
+        let output = c.exec(flags, &["/bin/sleep", "1000"])?;
+        ensure!(output.code != 0, "{output}");
+        let left = || g.host.cgroup_processes(c.bundle.cgroups_path());
+        same("processes", left(), vec![c.pid()?])?;
+        c.exec(&["--pid-file", &g.dir.join("pid").to_string_lossy()], &["/bin/true"])?.success()?;
+    }
+    Ok(())
 }

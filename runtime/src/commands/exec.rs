@@ -99,19 +99,29 @@ pub fn run(root: &Root, gate: &Gate, request: &Exec, log: &Log) -> Result<ExitCo
         Some(path) => console_socket::send(path, master.as_fd(), "/dev/ptmx").map(|()| None),
         None => Ok(Some(master)),
     };
-    child.set_up(&cgroup, &mut on_terminal, &mut |_| Ok(())).map_err(during)?;
-    child.commit(&cgroup).map_err(during)?;
     let mut deliver = |fd: OwnedFd, pid: i32| match &listener {
         Some(to) => launch::deliver_listener(to, fd.as_fd(), pid, container.state(Status::Running, init.pid())),
         None => Ok(()),
     };
-    child.start(&cgroup, &mut deliver).map_err(during)?;
-    // After it runs: an engine takes a pid file for a process that was started.
-    if let Some(path) = &request.pid_file {
-        pid_file::write(path, child.pid)?;
-    }
-    if let Some(path) = &request.pidfd_socket {
-        console_socket::send(path, child.pidfd.as_fd(), "pidfd")?;
+    let mut bring_up = || {
+        child.set_up(&cgroup, &mut on_terminal, &mut |_| Ok(())).map_err(during)?;
+        child.commit(&cgroup).map_err(during)?;
+        child.start(&cgroup, &mut deliver).map_err(during)?;
+        // After it runs: an engine takes a pid file for a process that was started.
+        if let Some(path) = &request.pid_file {
+            pid_file::write(path, child.pid)?;
+        }
+        match &request.pidfd_socket {
+            Some(path) => console_socket::send(path, child.pidfd.as_fd(), "pidfd").map(drop),
+            None => Ok(()),
+        }
+    };
+    if let Err(error) = bring_up() {
+        // An exec that fails leaves no process, nor one that is still on its way out.
+        return Err(match child.end() {
+            Ok(()) => error,
+            Err(failure) => error.and(format!("while undoing: {failure}")),
+        });
     }
     let Some(signals) = signals else { return Ok(ExitCode::SUCCESS) };
     let proxy = child.terminal.take().map(Proxy::stdio).transpose()?;

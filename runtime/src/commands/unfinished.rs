@@ -3,12 +3,12 @@
 use super::create::json;
 use crate::bundle::Bundle;
 use crate::cgroup::{Cgroup, Driver};
-use crate::error::{Error, Kind, Result};
+use crate::error::Error;
 use crate::hooks;
-use crate::launch::{self, Init};
+use crate::launch::Init;
 use crate::spec::Status;
 use crate::state::{Entry, Record, Unknown, of_cgroup};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// How long processes may take to end after SIGKILL.
@@ -36,7 +36,7 @@ impl Unfinished {
     pub fn undo(self, bundle: &Bundle, driver: &dyn Driver, error: Error) -> Error {
         let mut failures: Vec<Error> = Vec::new();
         if let Some(init) = &self.init {
-            failures.extend(end(init.raw_pid(), &init.pidfd).err());
+            failures.extend(init.end().err());
         }
         if let Some(cgroup) = &self.cgroup {
             failures.extend(cgroup.kill_all(DYING).map_err(of_cgroup).err());
@@ -49,21 +49,5 @@ impl Unfinished {
         }
         failures.extend(self.entry.remove(Unknown::Remove).err());
         failures.iter().fold(error, |error, failure| error.and(format!("while undoing: {failure}")))
-    }
-}
-
-/// SIGKILL, and the zombie collected.
-fn end(pid: i32, pidfd: &OwnedFd) -> Result<()> {
-    match crate::sys::pidfd::send_signal(pidfd.as_fd(), libc::SIGKILL) {
-        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-        Err(errno) => return Err(Error::call("pidfd_send_signal", pid, errno)),
-    }
-    if !launch::channel::wait_readable(pidfd.as_fd(), Some(DYING))? {
-        return Err(Error::new(Kind::System, format!("init {pid} does not end after SIGKILL")));
-    }
-    let id = rustix::process::WaitId::PidFd(pidfd.as_fd());
-    match rustix::process::waitid(id, rustix::process::WaitIdOptions::EXITED) {
-        Ok(_) | Err(rustix::io::Errno::CHILD) => Ok(()),
-        Err(errno) => Err(Error::call("waitid", pid, errno)),
     }
 }

@@ -263,6 +263,24 @@ impl Init {
         }
     }
 
+    /// SIGKILL, and the zombie collected.
+    ///
+    /// # Errors
+    /// The signal cannot be sent, or the process does not end.
+    pub fn end(&self) -> Result<()> {
+        match sys::pidfd::send_signal(self.pidfd.as_fd(), libc::SIGKILL) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(errno) => return Err(Error::call("pidfd_send_signal", self.raw_pid(), errno)),
+        }
+        if !channel::wait_readable(self.pidfd.as_fd(), Some(DYING))? {
+            return Err(Error::new(Kind::System, format!("init {} does not end after SIGKILL", self.raw_pid())));
+        }
+        match rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
+            Ok(_) | Err(Errno::CHILD) => Ok(()),
+            Err(errno) => Err(Error::call("waitid", self.raw_pid(), errno)),
+        }
+    }
+
     /// From now on the process is the one behind `pidfd`; the one that forked it ends and is collected.
     fn succeed(&mut self, pidfd: OwnedFd) -> Result<()> {
         let name = format!("{}/fdinfo/{}", std::process::id(), pidfd.as_raw_fd());
