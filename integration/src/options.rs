@@ -13,7 +13,7 @@ usage: integration [--runtime PATH[@LEVEL]]... [--level LEVEL] [--filter RE] [--
        integration faults --runtime PATH [--filter RE] [--every N]
        integration load [--containers N] [--parallel N] PATH...
        integration quickstart --runtime PATH [--rootfs DIR]
-       integration bench [--rounds N] [--profile FILE] PATH...
+       integration bench [--rounds N] [--containers N] [--profile FILE] [--format text|json] [--plot FILE] PATH[@LEVEL]...
 
   (no word)        the escape suite: what must not be possible, a row for each check, a column for each runtime
   conformance      what a runtime does, case by case
@@ -32,11 +32,12 @@ usage: integration [--runtime PATH[@LEVEL]]... [--level LEVEL] [--filter RE] [--
   --only ENGINE    one engine instead of all three
   --programs DIR   what `integration/image DIR` made: the programs that engines run
   --every N        only every Nth system call, 1 to 1000 (default 1)
-  --containers N   how many containers, 1 to 10000 (default 500)
+  --containers N   how many containers, 1 to 10000 (default 500; the longer list of bench: 10 to 10000, default 1000)
   --parallel N     how many at a time, 1 to 1000 (default 50)
   --rootfs DIR     a root filesystem to look at instead of one of busybox
   --rounds N       measured rounds of each runtime, 1 to 1000 (default 20)
-  --profile FILE   a runtime-spec seccomp object for the second half of the measurements
+  --profile FILE   a runtime-spec seccomp object for the rows with a profile (default Docker's)
+  --plot FILE      an SVG of cold starts
 
 Needs root. The last line is `N passed, N failed, N skipped`. The exit code is 1 when something failed, or was skipped for
 a reason that integration/expected-skips.txt does not list; the escape suite counts the runtime named first, and shows the
@@ -63,6 +64,13 @@ pub enum TableFormat {
     Tap,
     /// The table of docs/security-results.md: of other runtimes only what public advisories say.
     Markdown,
+}
+
+/// How the benchmark prints its figures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BenchFormat {
+    Text,
+    Json,
 }
 
 /// What the conformance suite and the engine tests are asked to do.
@@ -112,7 +120,12 @@ pub struct LoadOptions {
 pub struct BenchOptions {
     pub runtimes: Vec<PathBuf>,
     pub rounds: u32,
+    /// How many containers the longer of the two lists has; the shorter has a tenth.
+    pub containers: usize,
     pub profile: Option<PathBuf>,
+    pub format: BenchFormat,
+    /// Where a picture goes.
+    pub plot: Option<PathBuf>,
 }
 
 /// What the first look is asked to do.
@@ -159,7 +172,7 @@ fn known(word: &str) -> &'static [&'static str] {
         "faults" => &["--runtime", "--filter", "--every"],
         "load" => &["--containers", "--parallel"],
         "quickstart" => &["--runtime", "--rootfs"],
-        "bench" => &["--rounds", "--profile"],
+        "bench" => &["--rounds", "--containers", "--profile", "--format", "--plot"],
         _ => &["--runtime", "--level", "--filter", "--format", "--races", "--list"],
     }
 }
@@ -233,6 +246,19 @@ impl<'a> Words<'a> {
         Ok(Options { runtime, filter: self.filter()?, only, programs: self.path("--programs"), format })
     }
 
+    fn bench(&self) -> Result<BenchOptions> {
+        let format = match self.value("--format").unwrap_or("text") {
+            "text" => BenchFormat::Text,
+            "json" => BenchFormat::Json,
+            other => bail!("--format is text or json, not \"{other}\""),
+        };
+        let rounds = u32::try_from(self.number("--rounds", 20, 1000)?)?;
+        let containers = self.number("--containers", 1000, 10_000)?;
+        ensure!(containers >= 10, "--containers is 10 to 10000");
+        let (profile, plot) = (self.path("--profile"), self.path("--plot"));
+        Ok(BenchOptions { runtimes: self.paths()?, rounds, containers, profile, format, plot })
+    }
+
     fn escape(&self) -> Result<EscapeOptions> {
         let format = match self.value("--format").unwrap_or("table") {
             "table" => TableFormat::Table,
@@ -293,11 +319,7 @@ pub fn parse(arguments: &[String]) -> Result<Command> {
             containers: words.number("--containers", 500, 10_000)?,
             parallel: words.number("--parallel", 50, 1000)?,
         }),
-        "bench" => Command::Bench(BenchOptions {
-            runtimes: words.paths()?,
-            rounds: u32::try_from(words.number("--rounds", 20, 1000)?)?,
-            profile: words.path("--profile"),
-        }),
+        "bench" => Command::Bench(words.bench()?),
         "quickstart" => {
             Command::Quickstart(QuickstartOptions { runtime: words.runtime()?, rootfs: words.path("--rootfs") })
         }
@@ -343,6 +365,8 @@ mod tests {
             ("engines --runtime x --only lxc", "no engine"),
             ("bench", "at least one runtime"),
             ("bench --rounds 0 runc", "1 to 1000"),
+            ("bench --containers 5 runc", "10 to 10000"),
+            ("bench --format tap runc", "text or json"),
             ("load --parallel 2000 runc", "1 to 1000"),
         ] {
             let error = parse(&words(line)).unwrap_err();

@@ -1,6 +1,10 @@
 //! One runtime that is measured: a thread in a mount namespace that suits it, which runs commands and counts them.
 
-use anyhow::{Context, Result, bail, ensure};
+use super::floor::Floor;
+use super::orphans::{Usage, wait4};
+use crate::bundle::Bundle;
+use crate::runtime::{Kind, Runtime};
+use anyhow::{Context, Result, anyhow, bail};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -8,18 +12,44 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-/// What one command cost.
-#[derive(Clone, Copy, Debug, Default)]
+/// What one command cost, or several.
+#[derive(Clone, Debug, Default)]
 pub struct Sample {
-    /// Wall time.
     pub wall: Duration,
-    /// User and system time of the command and of what it waited for.
-    pub cpu: Duration,
-    /// The largest resident set of the command or of what it waited for, in KiB; 0 when time was measured.
+    /// Of the command, and of what it waited for.
+    pub usage: Usage,
+    /// The largest resident set of the command or of what it waited for, in KiB; only when it was weighed.
     pub peak: u64,
+    /// Where strace(1) writes how many system calls there were; only when they were counted.
+    pub counts: Vec<PathBuf>,
 }
 
-type Job = (Command, Sender<Result<Sample>>);
+impl Sample {
+    /// The cost of several, one after the other.
+    pub fn sum(parts: &[&Sample]) -> Self {
+        let mut sum = Self::default();
+        for part in parts {
+            sum.wall += part.wall;
+            sum.usage += part.usage;
+            sum.peak = sum.peak.max(part.peak);
+            sum.counts.extend(part.counts.iter().cloned());
+        }
+        sum
+    }
+}
+
+/// What is looked at while a command runs. Time is measured with nothing else going on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    Timed,
+    /// A process begins with the resident set of the one it was forked from, and the kernel counts that into its peak:
+    /// this program is larger than some runtimes, the probe is not.
+    Weighed,
+    /// By strace(1), which goes on until all processes have ended.
+    Counted,
+}
+
+type Job = (Vec<Command>, Sender<Result<Sample>>);
 
 /// A runtime and the thread that runs its commands.
 pub struct Contender {
@@ -28,80 +58,146 @@ pub struct Contender {
     /// Its `--root`.
     pub root: PathBuf,
     pub version: String,
+    pub kind: Kind,
     /// `--level` of casemate.
-    level: Option<String>,
-    /// Which program measures memory, and where it writes the result, see [`Contender::weigh`].
-    probe: PathBuf,
-    scales: PathBuf,
-    weighing: Cell<bool>,
+    pub level: Option<String>,
+    /// It is no runtime: it can `run`, and nothing else.
+    pub floor: Option<Floor>,
+    mode: Cell<Mode>,
+    commands: Cell<usize>,
     jobs: Sender<Job>,
 }
 
 impl Contender {
-    /// Starts the thread. `unified` is the mount of the unified hierarchy beside v1 controllers, which some runtimes
-    /// refuse to work with: a runtime that fails a first container beside it gets a mount namespace without it.
-    pub fn new(
-        path: PathBuf,
-        root: PathBuf,
-        version: String,
-        level: Option<String>,
-        detach: Option<&Path>,
-    ) -> Result<Self> {
-        let (jobs, receiver) = channel();
-        let (ready, is_ready) = channel();
-        let detach = detach.map(Path::to_owned);
-        std::thread::spawn(move || {
-            let entered = detach.map_or(Ok(()), |mount| leave_out(&mount));
-            if ready.send(entered).is_ok() {
-                work(&receiver);
-            }
-        });
-        is_ready.recv().context("the contender's thread ended")??;
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
+    /// Starts the thread. `detach` is the mount of the unified hierarchy beside v1 controllers, for a runtime that does
+    /// not work beside it: it gets a mount namespace without.
+    pub fn new(runtime: Runtime, root: PathBuf, level: Option<String>, detach: Option<&Path>) -> Result<Self> {
+        let file = runtime.path.file_name().unwrap_or_default().to_string_lossy();
         let name = level.as_ref().map_or_else(|| file.to_string(), |level| format!("{file} {level}"));
-        let (probe, scales) = (std::env::current_exe()?.with_file_name("probe"), root.with_extension("peak"));
-        Ok(Self { name, path, root, version, level, probe, scales, weighing: Cell::new(false), jobs })
+        let Runtime { path, kind, version } = runtime;
+        let jobs = thread(detach)?;
+        let (mode, commands) = (Cell::new(Mode::Timed), Cell::new(0));
+        Ok(Self { name, path, root, version, kind, level, floor: None, mode, commands, jobs })
     }
 
-    /// The runtime's command with its root.
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = if self.weighing.get() {
-            let mut scales = Command::new(&self.probe);
-            scales.arg("weigh").arg(&self.scales).arg(&self.path);
-            scales
-        } else {
-            Command::new(&self.path)
-        };
-        command.arg("--root").arg(&self.root);
-        if let Some(level) = &self.level {
-            command.args(["--level", level]);
-        }
-        command.args(args);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command
+    /// The program that makes the same container with the least the kernel allows.
+    pub fn floor(floor: Floor, root: PathBuf) -> Result<Self> {
+        let (mode, commands) = (Cell::new(Mode::Timed), Cell::new(0));
+        let (name, version) = ("floor".to_owned(), "the necessary system calls only".to_owned());
+        let (path, jobs, kind) = (floor.program.clone(), thread(None)?, Kind::Other);
+        Ok(Self { name, path, root, version, kind, level: None, floor: Some(floor), mode, commands, jobs })
     }
 
-    /// Measures memory instead of time from here on. A process begins with the resident set of the one it was forked
-    /// from, and the kernel counts that into its peak: this program is larger than some runtimes, the probe is not.
-    pub fn weigh(&self) {
-        self.weighing.set(true);
+    /// casemate as it does what others do: what ratios are to.
+    pub fn is_plain_casemate(&self) -> bool {
+        self.kind == Kind::Casemate && self.level.as_deref() == Some("privileged")
     }
 
-    /// Runs `COMMAND ARGS` of the runtime to its end and says what it cost; one that fails is an error.
+    /// Says what is looked at from here on.
+    pub fn look_at(&self, mode: Mode) {
+        self.mode.set(mode);
+    }
+
+    /// Runs a container to its end in the foreground.
+    pub fn run(&self, bundle: &Bundle, id: &str) -> Result<Sample> {
+        self.wait_for(vec![self.run_words(bundle, id)?])
+    }
+
+    /// The same of several at a time.
+    pub fn run_together(&self, bundles: &[Bundle]) -> Result<Sample> {
+        let words = bundles.iter().map(|bundle| self.run_words(bundle, &id(bundle))).collect::<Result<_>>()?;
+        self.wait_for(words)
+    }
+
+    /// `COMMAND ARGS` of the runtime.
     pub fn call(&self, args: &[&str]) -> Result<Sample> {
+        self.wait_for(vec![self.words(args)])
+    }
+
+    /// The same of several at a time.
+    pub fn call_together(&self, calls: &[Vec<String>]) -> Result<Sample> {
+        let words = |call: &Vec<String>| self.words(&call.iter().map(String::as_str).collect::<Vec<_>>());
+        self.wait_for(calls.iter().map(words).collect())
+    }
+
+    fn words(&self, args: &[&str]) -> Vec<String> {
+        let mut words = vec![self.path.to_string_lossy().into_owned(), "--root".to_owned()];
+        words.push(self.root.to_string_lossy().into_owned());
+        if let Some(level) = &self.level {
+            words.extend(["--level".to_owned(), level.clone()]);
+        }
+        words.extend(args.iter().map(|arg| (*arg).to_owned()));
+        words
+    }
+
+    /// The command line that runs a bundle.
+    pub fn run_words(&self, bundle: &Bundle, id: &str) -> Result<Vec<String>> {
+        match &self.floor {
+            Some(floor) => floor.words(bundle, &self.root.join(id)),
+            None => Ok(self.words(&["run", "--bundle", &bundle.dir.to_string_lossy(), id])),
+        }
+    }
+
+    /// Runs command lines at the same time, all to their ends; one that fails is an error.
+    fn wait_for(&self, lines: Vec<Vec<String>>) -> Result<Sample> {
+        let file = self.root.with_extension(format!("{}", self.commands.get()));
+        self.commands.set(self.commands.get() + 1);
+        let mode = self.mode.get();
+        let mut commands = Vec::new();
+        for words in lines {
+            let mut words = words.into_iter();
+            let program = words.next().context("no program")?;
+            let mut command = match mode {
+                Mode::Timed => Command::new(program),
+                Mode::Weighed => {
+                    let mut probe = Command::new(std::env::current_exe()?.with_file_name("probe"));
+                    probe.arg("weigh").arg(&file).arg(program);
+                    probe
+                }
+                Mode::Counted => {
+                    let mut strace = Command::new("strace");
+                    // -D: what is waited for is the runtime, not strace, which also follows what it leaves behind.
+                    strace.args(["-f", "-c", "-D", "-U", "calls,name", "-o"]).arg(&file).arg(program);
+                    strace
+                }
+            };
+            command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            commands.push(command);
+        }
         let (reply, answer) = channel();
-        self.jobs.send((self.command(args), reply)).map_err(|_| anyhow::anyhow!("the contender's thread ended"))?;
+        self.jobs.send((commands, reply)).map_err(|_| anyhow!("the contender's thread ended"))?;
         let mut sample = answer.recv().context("the contender's thread ended")??;
-        if self.weighing.get() {
-            sample.peak = crate::host::read(&self.scales)?.parse().context("the peak that was written")?;
+        match mode {
+            Mode::Timed => {}
+            Mode::Weighed => sample.peak = crate::host::read(&file)?.parse().context("the peak that was written")?,
+            Mode::Counted => sample.counts.push(file),
         }
         Ok(sample)
     }
 }
 
+/// The id of the container of one of many bundles is the name of its directory.
+pub fn id(bundle: &Bundle) -> String {
+    bundle.dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn thread(detach: Option<&Path>) -> Result<Sender<Job>> {
+    let (jobs, receiver) = channel();
+    let (ready, is_ready) = channel();
+    let detach = detach.map(Path::to_owned);
+    std::thread::spawn(move || {
+        let entered = detach.map_or(Ok(()), |mount| leave_out(&mount));
+        if ready.send(entered).is_ok() {
+            work(&receiver);
+        }
+    });
+    is_ready.recv().context("the contender's thread ended")??;
+    Ok(jobs)
+}
+
 fn work(jobs: &Receiver<Job>) {
-    while let Ok((command, reply)) = jobs.recv() {
-        if reply.send(measure(command)).is_err() {
+    while let Ok((commands, reply)) = jobs.recv() {
+        if reply.send(measure(commands)).is_err() {
             return;
         }
     }
@@ -121,27 +217,24 @@ pub fn leave_out(point: &Path) -> Result<()> {
     mount("integration", point, "tmpfs", MountFlags::empty(), c"mode=0755").context("mount tmpfs in its place")
 }
 
-fn measure(mut command: Command) -> Result<Sample> {
-    let line = crate::process::typed(&command);
+fn measure(commands: Vec<Command>) -> Result<Sample> {
+    let mut children = Vec::new();
     let begin = Instant::now();
-    let child = command.spawn().with_context(|| format!("start `{line}`"))?;
-    let pid = child.id().cast_signed();
-    let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
-    // SAFETY: both pointers are to live, writable values of the right types; `pid` is our child and has not been waited
-    // for. The all-zero rusage is valid.
-    #[allow(unsafe_code)]
-    let (waited, usage) = unsafe {
-        let waited = libc::wait4(pid, &raw mut status, 0, usage.as_mut_ptr());
-        (waited, usage.assume_init())
-    };
-    let wall = begin.elapsed();
-    ensure!(waited == pid, "wait4: {}", std::io::Error::last_os_error());
-    if status != 0 {
-        bail!("`{line}` ended with wait status {status:#x}");
+    for mut command in commands {
+        let child = command.spawn().with_context(|| format!("start `{}`", crate::process::typed(&command)))?;
+        children.push((child.id().cast_signed(), command));
     }
-    let time = |t: libc::timeval| {
-        let micros = i128::from(t.tv_sec) * 1_000_000 + i128::from(t.tv_usec);
-        Duration::from_micros(u64::try_from(micros).unwrap_or_default())
-    };
-    Ok(Sample { wall, cpu: time(usage.ru_utime) + time(usage.ru_stime), peak: 0 })
+    let (mut sample, mut failed) = (Sample::default(), None);
+    for (pid, command) in children {
+        let (_, status, usage) = wait4(pid, 0)?;
+        sample.usage += usage;
+        if status != 0 {
+            failed = Some(format!("`{}` ended with wait status {status:#x}", crate::process::typed(&command)));
+        }
+    }
+    sample.wall = begin.elapsed();
+    if let Some(failed) = failed {
+        bail!(failed);
+    }
+    Ok(sample)
 }
