@@ -143,6 +143,9 @@ impl Contender {
         let file = self.root.with_extension(format!("{}", self.commands.get()));
         self.commands.set(self.commands.get() + 1);
         let mode = self.mode.get();
+        // What it says is told only when it fails.
+        let errors = self.root.with_extension("errors");
+        let stderr = std::fs::File::create(&errors).with_context(|| format!("create \"{}\"", errors.display()))?;
         let mut commands = Vec::new();
         for words in lines {
             let mut words = words.into_iter();
@@ -161,12 +164,13 @@ impl Contender {
                     strace
                 }
             };
-            command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.try_clone()?);
             commands.push(command);
         }
         let (reply, answer) = channel();
         self.jobs.send((commands, reply)).map_err(|_| anyhow!("the contender's thread ended"))?;
-        let mut sample = answer.recv().context("the contender's thread ended")??;
+        let answer = answer.recv().context("the contender's thread ended")?;
+        let mut sample = answer.with_context(|| std::fs::read_to_string(&errors).unwrap_or_default())?;
         match mode {
             Mode::Timed => {}
             Mode::Weighed => sample.peak = crate::host::read(&file)?.parse().context("the peak that was written")?,

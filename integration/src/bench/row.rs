@@ -122,8 +122,9 @@ impl Samples {
     }
 }
 
+/// To the microsecond.
 fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
+    (time.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
 /// The value that `percent` of the others are not above.
