@@ -3,9 +3,11 @@
 use super::floor::Floor;
 use super::orphans::{Usage, wait4};
 use crate::bundle::Bundle;
+use crate::process::{DEADLINE, readable_within};
 use crate::runtime::{Kind, Runtime};
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -170,7 +172,10 @@ impl Contender {
         let (reply, answer) = channel();
         self.jobs.send((commands, reply)).map_err(|_| anyhow!("the contender's thread ended"))?;
         let answer = answer.recv().context("the contender's thread ended")?;
-        let mut sample = answer.with_context(|| std::fs::read_to_string(&errors).unwrap_or_default())?;
+        let mut sample = answer.map_err(|error| match std::fs::read_to_string(&errors) {
+            Ok(said) if !said.is_empty() => error.context(said.trim().to_owned()),
+            _ => error,
+        })?;
         match mode {
             Mode::Timed => {}
             Mode::Weighed => sample.peak = crate::host::read(&file)?.parse().context("the peak that was written")?,
@@ -226,14 +231,22 @@ fn measure(commands: Vec<Command>) -> Result<Sample> {
     let begin = Instant::now();
     for mut command in commands {
         let child = command.spawn().with_context(|| format!("start `{}`", crate::process::typed(&command)))?;
-        children.push((child.id().cast_signed(), command));
+        children.push((child, command));
     }
     let (mut sample, mut failed) = (Sample::default(), None);
-    for (pid, command) in children {
+    for (child, command) in children {
+        // A command that hangs would hang the benchmark.
+        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).context("pidfd_open")?;
+        let in_time = readable_within(&pidfd, DEADLINE)?;
+        let pid = child.id().cast_signed();
+        if !in_time {
+            crate::host::kill(pid)?;
+        }
         let (_, status, usage) = wait4(pid, 0)?;
         sample.usage += usage;
-        if status != 0 {
-            failed = Some(format!("`{}` ended with wait status {status:#x}", crate::process::typed(&command)));
+        if !in_time || status != 0 {
+            let how = if in_time { "ended with wait status" } else { "did not end and was killed," };
+            failed = Some(format!("`{}` {how} {status:#x}", crate::process::typed(&command)));
         }
     }
     sample.wall = begin.elapsed();

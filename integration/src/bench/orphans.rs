@@ -55,6 +55,17 @@ impl Orphans {
     }
 }
 
+/// Ends a process when it is dropped, also by a panic.
+struct Stop(i32);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        if let Err(error) = crate::host::kill(self.0) {
+            eprintln!("integration: {error:#}");
+        }
+    }
+}
+
 /// Calls `body` in another thread, and waits for orphans in this one, which must be the first of the process.
 pub fn wait_for_them<T: Send>(body: impl FnOnce(&Orphans) -> Result<T> + Send) -> Result<T> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).context("become the subreaper")?;
@@ -65,9 +76,8 @@ pub fn wait_for_them<T: Send>(body: impl FnOnce(&Orphans) -> Result<T> + Send) -
     let orphans = Orphans::default();
     std::thread::scope(|scope| {
         let body = scope.spawn(|| {
-            let result = body(&orphans);
-            crate::host::kill(sleeper)?;
-            result
+            let _stop = Stop(sleeper);
+            body(&orphans)
         });
         loop {
             let (pid, _, usage) = wait4(-1, libc::__WNOTHREAD | libc::__WALL)?;
