@@ -13,6 +13,8 @@ mod elf;
 mod formats;
 #[cfg(test)]
 mod ledger;
+#[cfg(test)]
+mod marks;
 pub mod outside;
 mod racer;
 mod scene;
@@ -154,18 +156,4 @@ fn unmount_below(dir: &Path) -> Result<()> {
             .with_context(|| format!("umount \"{}\"", mount.point))?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn every_check_has_a_name_of_its_own_that_states_a_behaviour() {
-        let all = checks::all();
-        let titles: BTreeSet<String> = all.iter().map(Check::title).collect();
-        assert_eq!(all.len(), titles.len());
-        assert!(all.iter().all(|check| check.name.contains('_') && check.name.len() <= 72));
-    }
 }

@@ -55,8 +55,8 @@ fn walk(path: &Path, found: &mut Entries) -> Result<()> {
     let data = std::fs::symlink_metadata(path).with_context(|| format!("lstat \"{}\"", path.display()))?;
     let content = if data.is_file() {
         let bytes = std::fs::read(path)?;
-        // Enough to tell two small files apart in a message; the whole is compared by length and sum.
-        let sum = bytes.iter().fold(0_u64, |sum, byte| sum.rotate_left(5) ^ u64::from(*byte));
+        // The start tells two small files apart in a message; the whole is compared by length and sum.
+        let sum = sum(&bytes);
         format!("{:?} sum {sum:x}", String::from_utf8_lossy(bytes.get(..40).unwrap_or(&bytes)))
     } else if data.is_symlink() {
         format!("-> {}", std::fs::read_link(path)?.display())
@@ -80,6 +80,13 @@ fn walk(path: &Path, found: &mut Entries) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Another number for another content, by words of eight bytes and what is left: the program is large.
+fn sum(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let numbers = words.iter().map(|word| u64::from_le_bytes(*word)).chain(rest.iter().map(|byte| u64::from(*byte)));
+    numbers.fold(0, |sum, number| sum.rotate_left(5) ^ number)
 }
 
 #[cfg(test)]

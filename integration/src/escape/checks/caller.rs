@@ -7,6 +7,7 @@ use crate::escape::way::Way;
 use crate::{holds, host};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use std::os::unix::fs::MetadataExt;
 
 crate::checks! {
     "A5" nothing_of_the_callers_prctl_state_reaches_the_program;
@@ -59,17 +60,15 @@ fn no_signal_is_ignored_whatever_the_caller_ignores(s: &Scene) -> Result<Verdict
 }
 
 fn the_umask_is_that_of_the_configuration(s: &Scene) -> Result<Verdict> {
-    for callers in ["0", "0777"] {
+    for (callers, umask) in [("0", 0o027), ("0777", 0o077)] {
         s.ground.caller(&format!("umask {callers}; exec \"$@\""))?;
-        for umask in [0o027, 0o077] {
-            let mut bundle = s.bundle()?;
-            bundle.set("/process/user/umask", json!(umask));
-            for way in Way::ALL {
-                let seen = s.look(way, &bundle, &[])?;
-                let is = u32::from_str_radix(&host::status(seen.pid, "Umask")?, 8)?;
-                holds!(is == umask, "{way}: umask {is:o} instead of {umask:o}, the caller's is {callers}");
-                seen.end()?;
-            }
+        let mut bundle = s.bundle()?;
+        bundle.set("/process/user/umask", json!(umask));
+        for way in Way::ALL {
+            let seen = s.look(way, &bundle, &[])?;
+            let is = u32::from_str_radix(&host::status(seen.pid, "Umask")?, 8)?;
+            holds!(is == umask, "{way}: umask {is:o} instead of {umask:o}, the caller's is {callers}");
+            seen.end()?;
         }
     }
     Ok(Verdict::safe())
@@ -104,6 +103,9 @@ fn the_program_is_in_a_session_of_its_own_without_the_callers_terminal(s: &Scene
     }
     let tty = s.look(Way::ExecTty, &s.bundle()?, &[])?;
     ensure!(tty.inside["terminal"]["controlling"] == true, "not even a terminal of its own is seen");
+    let own = std::fs::metadata(format!("/proc/{}/root/dev/pts", tty.pid)).context("its devpts")?;
+    let stream = std::fs::metadata(format!("/proc/{}/fd/0", tty.pid)).context("its standard input")?;
+    holds!(own.dev() == stream.dev(), "exec --tty: its terminal is not of the container's devpts");
     tty.end()?;
     Ok(Verdict::safe())
 }

@@ -1,18 +1,16 @@
 //! What of procfs, sysfs and the cgroups is hidden or read-only: the real value is looked at, from outside where that
 //! shows it, and not the errno.
 
-use super::paths::{fill_dev, volume, without_dev};
 use crate::bundle::Bundle;
 use crate::escape::check::Verdict;
 use crate::escape::created::{Created, Creation};
 use crate::escape::outside::MARK;
 use crate::escape::scene::Scene;
 use crate::holds;
-use anyhow::{Context, Result, bail, ensure};
-use rustix::fs::{CWD, FileType, Mode, OFlags, StatVfsMountFlags, fstatvfs, makedev, mknodat};
+use anyhow::{Result, bail, ensure};
+use rustix::fs::{OFlags, StatVfsMountFlags, fstatvfs};
 use serde_json::json;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
 
 crate::checks! {
     "B4" a_masked_path_shows_nothing_on_any_way_to_it;
@@ -24,10 +22,6 @@ crate::checks! {
         [Own("narrows what the configuration asks for"), Levels(&["baseline", "restricted"])];
     "B6" the_tables_of_the_kernel_are_hidden [Own("masks more than engines list"), Levels(&["restricted"])];
     "B7" a_cgroup_cannot_be_changed_from_inside;
-    "B12" a_mask_holds_whatever_the_null_device_of_a_volume_is
-        [Advisory("runc", "CVE-2025-31133"), Advisory("youki", "CVE-2025-62161"), KnownHole("runc version 1.1.5+ds1")];
-    "B12" a_mask_holds_whatever_the_null_device_of_an_image_is
-        [Advisory("runc", "CVE-2025-31133"), Advisory("youki", "CVE-2025-62161"), KnownHole("runc version 1.1.5+ds1")];
 }
 
 /// The container of a bundle, which must come to be.
@@ -39,7 +33,7 @@ fn made<'s>(s: &'s Scene, bundle: &Bundle) -> Result<Created<'s>> {
 }
 
 /// A bundle with a file and a directory in its root that are masked.
-fn masked(s: &Scene) -> Result<Bundle> {
+pub fn masked(s: &Scene) -> Result<Bundle> {
     let mut bundle = with_secrets(s)?;
     bundle.push("/linux/maskedPaths", json!("/secret")).push("/linux/maskedPaths", json!("/hidden"));
     Ok(bundle)
@@ -216,89 +210,4 @@ fn a_cgroup_cannot_be_changed_from_inside(s: &Scene) -> Result<Verdict> {
     let new: Vec<_> = listed(s).into_iter().filter(|path| !before.contains(path)).collect();
     ensure!(new.iter().all(|path| !path.ends_with("within")), "new directories: {new:?}");
     Ok(Verdict::safe())
-}
-
-/// What a null device may be replaced by.
-const FALSE_NULLS: [&str; 7] = ["link", "magic link", "file", "zero", "kmsg", "fifo", "directory"];
-
-fn replace_null(s: &Scene, null: &Path, what: &str) -> Result<()> {
-    std::fs::remove_file(null).or_else(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Ok(()),
-        _ => Err(error),
-    })?;
-    let node =
-        |major, minor| mknodat(CWD, null, FileType::CharacterDevice, Mode::from_raw_mode(0o666), makedev(major, minor));
-    match what {
-        "link" => symlink(s.outside.path("file"), null)?,
-        "magic link" => symlink(format!("/proc/1/root{}", s.outside.path("file").display()), null)?,
-        "file" => std::fs::write(null, "not a device\n")?,
-        "zero" => node(1, 5)?,
-        "kmsg" => node(1, 11)?,
-        "fifo" => mknodat(CWD, null, FileType::Fifo, Mode::from_raw_mode(0o666), 0)?,
-        "directory" => std::fs::create_dir(null)?,
-        other => bail!("no such thing: {other}"),
-    }
-    Ok(())
-}
-
-/// Judges masks of a container whose null device is false in each way; `null` gives its place in a bundle.
-fn false_nulls(s: &Scene, prepare: &dyn Fn(&mut Bundle) -> Result<std::path::PathBuf>) -> Result<Verdict> {
-    let (mut held, mut refused, mut message) = (0, 0, String::new());
-    for what in std::iter::once("as it should be").chain(FALSE_NULLS) {
-        let mut bundle = masked(s)?;
-        let null = prepare(&mut bundle)?;
-        let benign = what == "as it should be";
-        if !benign {
-            replace_null(s, &null, what).with_context(|| what.to_owned())?;
-        }
-        match s.create(&bundle)? {
-            Creation::Refused(attack) if benign => bail!("the benign twin was refused: {}", attack.output),
-            Creation::Refused(attack) => match s.refused(&attack)?.context("it ran")? {
-                Verdict::Refused(words) => (refused, message) = (refused + 1, words),
-                Verdict::Unsafe(why) => return Ok(Verdict::Unsafe(format!("{what}: {why}"))),
-                other => return Ok(other),
-            },
-            Creation::Made(created) => {
-                let stray = created.strays(&s.outside)?;
-                holds!(stray.is_none(), "{what}: {}", stray.unwrap_or_default());
-                for path in ["/secret", "/hidden", "/proc/keys", "/proc/timer_list"] {
-                    let shown = created.shows(path)?;
-                    holds!(shown.is_empty(), "{what}: {path} shows {shown:?}");
-                }
-                created.end()?;
-                held += 1;
-            }
-        }
-        std::fs::remove_dir_all(&bundle.dir)?;
-    }
-    // The twin is one of those that held.
-    Ok(if held > 1 {
-        Verdict::Safe(format!("held in {}, refused in {refused}", held - 1))
-    } else {
-        Verdict::Refused(message)
-    })
-}
-
-fn a_mask_holds_whatever_the_null_device_of_a_volume_is(s: &Scene) -> Result<Verdict> {
-    let dev = volume(s, "dev")?;
-    false_nulls(s, &|bundle| {
-        let null = dev.join("null");
-        if std::fs::symlink_metadata(&null).is_ok_and(|data| data.is_dir()) {
-            std::fs::remove_dir(&null)?;
-        }
-        if std::fs::symlink_metadata(&null).is_ok() {
-            std::fs::remove_file(&null)?;
-        }
-        fill_dev(&dev)?;
-        without_dev(bundle);
-        bundle.bind(&dev, "/dev", &["rbind"]);
-        Ok(null)
-    })
-}
-
-fn a_mask_holds_whatever_the_null_device_of_an_image_is(s: &Scene) -> Result<Verdict> {
-    false_nulls(s, &|bundle| {
-        without_dev(bundle);
-        Ok(bundle.rootfs().join("dev/null"))
-    })
 }

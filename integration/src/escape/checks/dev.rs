@@ -1,4 +1,4 @@
-//! /dev: what is in it, and whose terminal the console is.
+//! /dev: what is in it, whose terminal the console is, and which devices can be opened at all.
 
 use crate::bundle::Bundle;
 use crate::escape::check::Verdict;
@@ -6,12 +6,16 @@ use crate::escape::created::{Created, Creation};
 use crate::escape::scene::Scene;
 use crate::holds;
 use anyhow::{Context, Result, bail, ensure};
-use rustix::fs::{Dir, FileType, FsWord, OFlags, fstat, fstatfs, major, minor, readlinkat};
+use rustix::fs::{
+    CWD, Dir, FileType, FsWord, Mode, OFlags, fstat, fstatfs, major, makedev, minor, mknodat, readlinkat,
+};
 use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
 
 crate::checks! {
     "B13" the_console_is_the_terminal_that_was_handed_out;
     "B15" dev_has_the_default_devices_and_nothing_else;
+    "D16" a_device_that_is_not_allowed_cannot_be_opened;
 }
 
 /// What fstatfs(2) says of a devpts.
@@ -79,5 +83,50 @@ fn dev_has_the_default_devices_and_nothing_else(s: &Scene) -> Result<Verdict> {
     let mount = crate::host::mount_at(&created.mounts, "/dev")?;
     holds!(mount.has("nosuid"), "/dev can have set-user-ID files");
     created.end()?;
+    Ok(Verdict::safe())
+}
+
+/// Devices whose open(2) asks for no capability and does nothing: fuse, tun, loop-control.
+const IDLE: [u32; 3] = [229, 200, 237];
+
+/// A bundle whose image has the node `/node` of a miscellaneous device, and `/nothing`, another null device.
+fn with_nodes(s: &Scene, number: u32) -> Result<Bundle> {
+    let bundle = s.scripted("(: < /nothing) && echo NOTHING; (: < /node) && echo OPENED; true")?;
+    for (name, device) in [("node", makedev(10, number)), ("nothing", makedev(1, 3))] {
+        let (path, mode) = (bundle.rootfs().join(name), Mode::from_raw_mode(0o666));
+        mknodat(CWD, &path, FileType::CharacterDevice, mode, device).context("mknod")?;
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666))?;
+    }
+    Ok(bundle)
+}
+
+fn a_device_that_is_not_allowed_cannot_be_opened(s: &Scene) -> Result<Verdict> {
+    let mut found = None;
+    for number in IDLE {
+        let bundle = with_nodes(s, number)?;
+        if std::fs::File::open(bundle.rootfs().join("node")).is_ok() {
+            found = Some((number, bundle));
+            break;
+        }
+    }
+    let Some((number, bundle)) = found else {
+        return Ok(Verdict::Unavailable("kernel-file", "this kernel has neither fuse nor tun nor loop".to_owned()));
+    };
+    let mut twin = bundle.clone();
+    let rule = json!({"allow": true, "type": "c", "major": 10, "minor": number, "access": "rwm"});
+    twin.push("/linux/resources/devices", rule);
+    if s.level.is_none() || s.at("privileged") {
+        let seen = s.twin(&twin)?;
+        ensure!(seen.stdout.contains("NOTHING") && seen.stdout.contains("OPENED"), "allowed, and not opened: {seen}");
+    }
+    let attack = s.attack(&bundle)?;
+    if let Some(verdict) = s.refused(&attack)? {
+        return Ok(verdict);
+    }
+    holds!(!attack.output.stdout.contains("OPENED"), "the program has opened device 10:{number}");
+    let container = s.sleeping(&bundle)?;
+    let exec = s.exec_script(&container, &[], "(: < /node) && echo OPENED; true")?;
+    ensure!(exec.ran, "exec does not run: {}", exec.output);
+    holds!(!exec.output.stdout.contains("OPENED"), "a program of exec has opened device 10:{number}");
     Ok(Verdict::safe())
 }

@@ -1,94 +1,98 @@
-//! The `/dev` of an image that was prepared: what a runtime makes, removes or mounts there must not lead elsewhere.
+//! The `/dev` of an image or a volume that was prepared: what a runtime makes, removes or mounts there must not lead
+//! elsewhere.
 
+use super::links::{Field, Link, Look, Place, Tally, links, matrix, twin};
+use super::volumes::{fill_dev, own_dev, without_dev};
 use crate::bundle::Bundle;
 use crate::escape::check::Verdict;
+use crate::escape::created::Created;
 use crate::escape::scene::{RAN, Scene};
 use crate::holds;
 use crate::process::{DEADLINE, Output, typed};
 use anyhow::{Context, Result, ensure};
-use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use serde_json::json;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
 use std::process::Command;
 
 crate::checks! {
+    "B10" links_in_the_dev_of_an_image_are_not_followed_to_the_host;
+    "B10" links_in_a_dev_that_is_a_volume_are_not_followed_to_the_host;
+    "CVE-2025-52565" a_console_that_is_a_link_of_the_image_is_not_followed [Advisory("runc", "CVE-2025-52565")];
     "CVE-2026-41579" nothing_is_made_or_removed_where_a_link_in_place_of_dev_leads [
         Advisory("runc", "CVE-2026-41579"), Advisory("crun", "CVE-2026-47766"), KnownHole("runc version 1.1.5+ds1")
     ];
     "CVE-2026-47766" nothing_is_mounted_or_made_where_a_link_in_place_of_dev_leads [
         Advisory("runc", "CVE-2026-41579"), Advisory("crun", "CVE-2026-47766"), KnownHole("runc version 1.1.5+ds1")
     ];
-    "CVE-2025-52565" a_console_that_is_a_link_of_the_image_is_not_followed [Advisory("runc", "CVE-2025-52565")];
 }
 
-/// Leaves out everything that is mounted at `/dev` and below it.
-pub fn without_dev(bundle: &mut Bundle) -> &mut Bundle {
-    for point in ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"] {
-        bundle.unmount(point);
-    }
-    bundle
+fn nothing_is_made_or_removed_where_a_link_in_place_of_dev_leads(s: &Scene) -> Result<Verdict> {
+    let ask = |bundle: &mut Bundle| {
+        without_dev(bundle);
+        Ok(())
+    };
+    let look = |_: &Created| Ok(None);
+    // The top of the outside tree has a ptmx and a console in it.
+    let field = |target| Field::new("/dev", target, &ask, Look::Created(&look));
+    matrix(s, &[field("."), field("empty")])
 }
 
-/// A directory of the attacker's to be bound at `/dev`: devices as they should be, and mount points.
-pub fn own_dev(s: &Scene, name: &str) -> Result<PathBuf> {
-    let dir = s.ground.dir.join(name);
-    for sub in ["pts", "shm", "mqueue"] {
-        std::fs::create_dir_all(dir.join(sub))?;
-    }
-    for (device, minor) in [("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9)] {
-        let mode = Mode::from_raw_mode(0o666);
-        mknodat(CWD, dir.join(device), FileType::CharacterDevice, mode, makedev(1, minor)).context("mknod")?;
-    }
-    Ok(dir)
+fn nothing_is_mounted_or_made_where_a_link_in_place_of_dev_leads(s: &Scene) -> Result<Verdict> {
+    let look = |created: &Created| {
+        let mounted =
+            created.mounts.iter().any(|mount| mount.kind == "tmpfs" && mount.super_options.contains("65536k"));
+        Ok((!mounted).then(|| "the tmpfs of /dev is not in the container's mount table".to_owned()))
+    };
+    matrix(s, &[Field::new("/dev", ".", &|_| Ok(()), Look::Created(&look))])
 }
 
-/// A bundle whose image has a link to the tree outside in place of `/dev`; the twin has the directory.
-fn linked_dev(s: &Scene, mounted: bool, target: Option<&str>) -> Result<Bundle> {
-    let mut bundle = s.scripted("true")?;
-    for point in ["/dev/pts", "/dev/shm", "/dev/mqueue"] {
-        bundle.unmount(point);
-    }
-    if !mounted {
-        bundle.unmount("/dev");
-    }
-    if let Some(target) = target {
-        let dev = bundle.rootfs().join("dev");
-        std::fs::remove_dir(&dev)?;
-        symlink(target, dev)?;
-    }
-    Ok(bundle)
+const NODES: [&str; 6] = ["null", "tty", "console", "ptmx", "fd", "stdin"];
+
+fn links_in_the_dev_of_an_image_are_not_followed_to_the_host(s: &Scene) -> Result<Verdict> {
+    let ask = |bundle: &mut Bundle| {
+        without_dev(bundle);
+        bundle.mount("/dev/pts", "devpts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666"]);
+        bundle.mount("/dev/shm", "tmpfs", "shm", &["size=64k"]).set("/process/terminal", json!(true));
+        Ok(())
+    };
+    components_of_dev(s, &ask, |name| format!("/dev/{name}"))
 }
 
-/// Absolute, by climbing, and by a second link: all to the tree outside.
-fn outside_by_dev(s: &Scene, mounted: bool) -> Result<Verdict> {
-    s.twin(&linked_dev(s, mounted, None)?)?;
-    let outside = s.outside.dir.to_string_lossy().into_owned();
-    let before = s.outside.entries()?;
-    let mut tally = crate::escape::tally::Tally::default();
-    for target in [outside.clone(), format!("../../../../../../..{outside}"), "second".to_owned()] {
-        let bundle = linked_dev(s, mounted, Some(&target))?;
-        symlink(&outside, bundle.rootfs().join("second"))?;
-        let attack = s.attack(&bundle)?;
-        let names = || std::fs::read_dir(&s.outside.dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
-        holds!(
-            before == s.outside.entries()?,
-            "/dev -> {target}: outside there are now {:?}",
-            names().collect::<Vec<_>>()
-        );
-        if let Some(verdict) = tally.count(s, &attack)? {
+fn links_in_a_dev_that_is_a_volume_are_not_followed_to_the_host(s: &Scene) -> Result<Verdict> {
+    let ask = |bundle: &mut Bundle| {
+        without_dev(bundle);
+        let dev = bundle.rootfs().join("volume");
+        fill_dev(&dev)?;
+        bundle.bind(&dev, "/dev", &["rbind"]);
+        bundle.mount("/dev/pts", "devpts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666"]);
+        bundle.mount("/dev/shm", "tmpfs", "shm", &["size=64k"]).set("/process/terminal", json!(true));
+        Ok(())
+    };
+    components_of_dev(s, &ask, |name| format!("/volume/{name}"))
+}
+
+/// A row in which single files and directories of a /dev are links.
+fn components_of_dev(
+    s: &Scene,
+    ask: &dyn Fn(&mut Bundle) -> Result<()>,
+    link: impl Fn(&str) -> String,
+) -> Result<Verdict> {
+    let look = |_: &Created| Ok(None);
+    let mut tally = Tally::default();
+    let directories = [("pts", "dir"), ("shm", "dir")];
+    let files = NODES.iter().map(|name| (*name, if *name == "ptmx" { "ptmx" } else { "console" }));
+    for (n, (name, target)) in directories.into_iter().chain(files).enumerate() {
+        let link = link(name);
+        let field = Field { kinds: &Link::FEW, ..Field::new(&link, target, ask, Look::Created(&look)) };
+        if n == 0 {
+            // One for all of them: none of the links is there.
+            twin(s, &field, Place::AsItIs)?;
+        }
+        if let Some(verdict) = links(s, &field, &mut tally)? {
             return Ok(verdict);
         }
     }
     Ok(tally.verdict())
-}
-
-fn nothing_is_made_or_removed_where_a_link_in_place_of_dev_leads(s: &Scene) -> Result<Verdict> {
-    outside_by_dev(s, false)
-}
-
-fn nothing_is_mounted_or_made_where_a_link_in_place_of_dev_leads(s: &Scene) -> Result<Verdict> {
-    outside_by_dev(s, true)
 }
 
 /// `run` on a terminal of script(1)'s.

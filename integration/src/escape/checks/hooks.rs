@@ -3,7 +3,7 @@
 use crate::bundle::Bundle;
 use crate::escape::check::Verdict;
 use crate::escape::scene::Scene;
-use crate::{holds, host};
+use crate::holds;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ crate::checks! {
     "G6" a_hook_never_gets_the_callers_environment;
     "G6" a_hook_does_not_work_in_the_containers_tree;
     "G6" a_hook_gets_the_standard_descriptors_and_no_others;
-    "G6" a_hook_that_fails_or_does_not_end_undoes_the_container;
+    "G6" a_hook_that_fails_undoes_the_container;
 }
 
 /// The hooks that run with the runtime's privileges on the host's files.
@@ -101,27 +101,18 @@ fn a_hook_gets_the_standard_descriptors_and_no_others(s: &Scene) -> Result<Verdi
     Ok(Verdict::safe())
 }
 
-fn a_hook_that_fails_or_does_not_end_undoes_the_container(s: &Scene) -> Result<Verdict> {
-    let mark = s.ground.dir.join("hook-pid");
+fn a_hook_that_fails_undoes_the_container(s: &Scene) -> Result<Verdict> {
     for kind in &PRIVILEGED[..3] {
-        let hook = |script: &str| json!([{"path": "/bin/busybox", "args": ["sh", "-c", script], "timeout": 1}]);
+        let hook = |script: &str| json!([{"path": "/bin/busybox", "args": ["sh", "-c", script], "timeout": 5}]);
         let pointer = format!("/hooks/{kind}");
         s.twin(s.scripted("true")?.set(&pointer, hook("true")))?;
-        // Numbers of a hook's own pid namespace would say nothing; the runtime's hooks are in the suite's.
-        let hang = format!("echo $$ > {}; exec sleep 1000", mark.display());
-        for script in ["exit 3", "kill -9 $$", &hang] {
+        for script in ["exit 3", "kill -9 $$"] {
             let mut bundle = s.scripted("true")?;
             bundle.set(&pointer, hook(script));
             if let Some(verdict) = s.must_refuse(&format!("{kind}: {script}"), &s.ground.run(&bundle))? {
                 return Ok(verdict);
             }
         }
-        let pid: i32 = host::read(&mark)?.parse()?;
-        let sleeps = host::command_line(pid).unwrap_or_default().contains(&"1000".to_owned());
-        holds!(
-            *kind == "createContainer" || !(host::is_alive(pid) && sleeps),
-            "{kind}: still running after its timeout"
-        );
     }
-    Ok(Verdict::safe())
+    Ok(Verdict::Refused("a container whose hook fails, or is killed".to_owned()))
 }

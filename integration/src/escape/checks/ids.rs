@@ -11,7 +11,6 @@ crate::checks! {
     "G1" an_id_that_is_no_plain_name_is_refused;
     "G1" an_id_that_is_a_path_reaches_no_state_outside_of_the_root;
     "G1" a_sub_cgroup_of_exec_stays_below_the_containers_cgroup;
-    "G1" an_unknown_capability_gives_nothing;
     "G1" a_failed_create_leaves_no_frozen_or_other_cgroup;
     "CVE-2022-0811" a_sysctl_reaches_no_parameter_of_the_host;
     "CVE-2022-0532" a_sysctl_of_a_namespace_that_is_the_hosts_is_refused;
@@ -103,27 +102,6 @@ fn a_sub_cgroup_of_exec_stays_below_the_containers_cgroup(s: &Scene) -> Result<V
         host::remove_cgroup(&dir)?;
     }
     Ok(Verdict::Refused(said))
-}
-
-fn an_unknown_capability_gives_nothing(s: &Scene) -> Result<Verdict> {
-    let mut bundle = s.scripted("grep CapEff /proc/self/status")?;
-    let known = s.twin(&bundle)?;
-    for name in ["CAP_NOSUCH", "CAP_63", "CAP_ALL", "ALL", "cap_sys_admin ", "CAP_SYS_ADMIN\n"] {
-        for set in ["bounding", "effective", "permitted"] {
-            bundle.push(&format!("/process/capabilities/{set}"), json!(name));
-        }
-        let attack = s.attack(&bundle)?;
-        if attack.ran {
-            holds!(attack.output.stdout == known.stdout, "{name:?}: {}", attack.output.stdout);
-        } else if let Some(verdict) = s.must_refuse(name, &Ok(attack.output))? {
-            return Ok(verdict);
-        }
-        for set in ["bounding", "effective", "permitted"] {
-            let list = bundle.spec.pointer_mut(&format!("/process/capabilities/{set}")).and_then(|v| v.as_array_mut());
-            list.context("no set")?.pop();
-        }
-    }
-    Ok(Verdict::safe())
 }
 
 fn a_failed_create_leaves_no_frozen_or_other_cgroup(s: &Scene) -> Result<Verdict> {

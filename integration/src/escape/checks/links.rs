@@ -28,9 +28,12 @@ pub enum Link {
     Chain,
     /// To the target, in a text of 4095 bytes.
     Long,
+    /// To a directory beside it, in the image.
+    Inside,
 }
 
 impl Link {
+    /// The ways out, and what a resolver may stumble over.
     pub const ALL: [Self; 7] =
         [Self::Absolute, Self::Climbing, Self::Magic, Self::Dangling, Self::Loop, Self::Chain, Self::Long];
     /// One of each way out, where there are many places to try.
@@ -50,6 +53,10 @@ impl Link {
             Self::Magic => format!("/proc/1/root{target}"),
             Self::Dangling => s.outside.path("empty/missing").to_string_lossy().into_owned(),
             Self::Loop => place.file_name().context("no name")?.to_string_lossy().into_owned(),
+            Self::Inside => {
+                std::fs::create_dir_all(place.parent().context("no parent")?.join("beside/it"))?;
+                "beside/it".to_owned()
+            }
             Self::Chain => {
                 let dir = place.parent().context("no parent")?;
                 symlink(target, dir.join("chain64"))?;
@@ -65,6 +72,7 @@ impl Link {
 }
 
 /// What is looked at when the runtime did not refuse.
+#[derive(Clone, Copy)]
 pub enum Look<'a> {
     /// The created container from outside; gives what is wrong.
     Created(&'a dyn Fn(&Created) -> Result<Option<String>>),
@@ -73,6 +81,7 @@ pub enum Look<'a> {
 }
 
 /// One field: the path in the root filesystem that is a link, where in the outside tree it leads, and what uses it.
+#[derive(Clone, Copy)]
 pub struct Field<'a> {
     pub link: &'a str,
     pub target: &'a str,
@@ -82,8 +91,13 @@ pub struct Field<'a> {
     pub look: Look<'a>,
     /// Whether a link there has to be refused: there is no good meaning for it.
     pub must_refuse: bool,
-    /// Whether the benign twin has nothing in the link's place, instead of a file or a directory.
-    pub bare: bool,
+}
+
+impl<'a> Field<'a> {
+    /// A field that is tried with every kind of link.
+    pub fn new(link: &'a str, target: &'a str, ask: &'a dyn Fn(&mut Bundle) -> Result<()>, look: Look<'a>) -> Self {
+        Self { link, target, kinds: &Link::ALL, ask, look, must_refuse: false }
+    }
 }
 
 /// How the cells of a row ended.
@@ -112,16 +126,27 @@ impl Tally {
     }
 }
 
-/// Tries a field with all its links, after its benign twin: the same without a link. Returns what is `UNSAFE`, or counts.
+/// Tries a field with all its links, after its benign twin: the same with a file or a directory where the link would be.
+/// Returns what is `UNSAFE`, or counts.
 pub fn row(s: &Scene, field: &Field, tally: &mut Tally) -> Result<Option<Verdict>> {
-    match cell(s, field, None)? {
-        Cell::Held => {}
+    twin(s, field, Place::Filled)?;
+    links(s, field, tally)
+}
+
+/// The benign twin of a field, which must hold.
+pub fn twin(s: &Scene, field: &Field, place: Place) -> Result<()> {
+    match cell(s, field, place)? {
+        Cell::Held => Ok(()),
         Cell::Refused(message) => bail!("the benign twin of {} was refused: {message}", field.link),
         Cell::Wrong(why) => bail!("the benign twin of {} is wrong: {why}", field.link),
     }
+}
+
+/// Tries a field whose benign twin has been run with all its links.
+pub fn links(s: &Scene, field: &Field, tally: &mut Tally) -> Result<Option<Verdict>> {
     for link in field.kinds {
         let what = format!("{} ({link:?})", field.link);
-        match cell(s, field, Some(*link)).with_context(|| what.clone())? {
+        match cell(s, field, Place::Link(*link)).with_context(|| what.clone())? {
             Cell::Held if field.must_refuse => return Ok(Some(Verdict::Unsafe(format!("{what}: not refused")))),
             Cell::Held => tally.count(None),
             Cell::Refused(message) => tally.count(Some(message)),
@@ -142,20 +167,30 @@ pub fn matrix(s: &Scene, fields: &[Field]) -> Result<Verdict> {
     Ok(tally.verdict())
 }
 
+/// What is where a field's path leads.
+#[derive(Clone, Copy)]
+pub enum Place {
+    /// What the image has there.
+    AsItIs,
+    /// What the link would lead to: a file or a directory.
+    Filled,
+    Link(Link),
+}
+
 enum Cell {
     Held,
     Refused(String),
     Wrong(String),
 }
 
-fn cell(s: &Scene, field: &Field, link: Option<Link>) -> Result<Cell> {
+fn cell(s: &Scene, field: &Field, is: Place) -> Result<Cell> {
     let mut bundle = s.bundle()?;
     let place = bundle.rootfs().join(field.link.trim_start_matches('/'));
-    match link {
-        Some(link) => link.put(s, &place, field.target)?,
-        None if field.bare => {}
-        None if s.outside.path(field.target).is_dir() => std::fs::create_dir_all(&place)?,
-        None => {
+    match is {
+        Place::Link(link) => link.put(s, &place, field.target)?,
+        Place::AsItIs => {}
+        Place::Filled if s.outside.path(field.target).is_dir() => std::fs::create_dir_all(&place)?,
+        Place::Filled => {
             std::fs::create_dir_all(place.parent().context("no parent")?)?;
             std::fs::write(&place, "")?;
         }

@@ -1,12 +1,15 @@
 //! Masked and read-only paths: what covers them is the kernel's null device and nothing that an image put in its place,
 //! and the kernel's dangerous files are among them.
 
-use super::dev_tree::{own_dev, without_dev};
+use super::covers::masked;
+use super::volumes::{fill_dev, volume, without_dev};
 use crate::bundle::Bundle;
 use crate::escape::check::Verdict;
+use crate::escape::created::Creation;
 use crate::escape::scene::Scene;
 use crate::holds;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 use std::io::Read;
@@ -14,10 +17,10 @@ use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::Path;
 
 crate::checks! {
-    "CVE-2025-31133" a_masked_path_shows_nothing_when_dev_null_is_a_link [
+    "CVE-2025-31133" a_mask_holds_whatever_the_null_device_of_a_volume_is [
         Advisory("runc", "CVE-2025-31133"), Advisory("youki", "CVE-2025-62161"), KnownHole("runc version 1.1.5+ds1")
     ];
-    "CVE-2025-31133" a_masked_path_shows_nothing_when_dev_null_is_a_regular_file [
+    "B12" a_mask_holds_whatever_the_null_device_of_an_image_is [
         Advisory("runc", "CVE-2025-31133"), Advisory("youki", "CVE-2025-62161"), KnownHole("runc version 1.1.5+ds1")
     ];
     "CVE-2015-3630" what_is_to_be_masked_or_read_only_is;
@@ -26,61 +29,6 @@ crate::checks! {
     "GHSA-jq35-85cj-fj4p" the_power_meters_in_sysfs_are_masked;
     "GHSA-6fw5-f8r9-fgfm" the_interrupt_counters_are_masked;
     "GHSA-6fw5-f8r9-fgfm" the_thermal_counters_are_masked;
-}
-
-/// A bundle that masks a file of its image, in a `/dev` of the attacker's.
-fn masking(s: &Scene, name: &str, prepare: impl Fn(&Path) -> Result<()>) -> Result<Bundle> {
-    let mut bundle = s.scripted("cat /masked; echo WRITTEN > /masked; cat /marker")?;
-    std::fs::write(bundle.rootfs().join("masked"), "ORIGINAL\n")?;
-    std::fs::write(bundle.rootfs().join("marker"), "PREPARED\n")?;
-    let dev = own_dev(s, name)?;
-    prepare(&dev)?;
-    without_dev(&mut bundle).bind(&dev, "/dev", &["bind", "dev"]).push("/linux/maskedPaths", json!("/masked"));
-    Ok(bundle)
-}
-
-/// Replaces the null device of the attacker's `/dev`.
-fn masked_in_spite_of(s: &Scene, replacements: &[fn(&Path) -> std::io::Result<()>]) -> Result<Verdict> {
-    let twin = s.twin(&masking(s, "dev", |_| Ok(()))?)?;
-    ensure!(!twin.stdout.contains("ORIGINAL"), "the twin's mask is not in force: {twin}");
-    let mut tally = crate::escape::tally::Tally::default();
-    for (n, replace) in replacements.iter().enumerate() {
-        let bundle = masking(s, &format!("dev{n}"), |dev| {
-            std::fs::remove_file(dev.join("null"))?;
-            Ok(replace(&dev.join("null"))?)
-        })?;
-        let attack = s.attack(&bundle)?;
-        if let Some(verdict) = tally.count(s, &attack)? {
-            return Ok(verdict);
-        }
-        if !attack.ran {
-            continue;
-        }
-        let text = &attack.output.stdout;
-        holds!(!text.contains("ORIGINAL"), "variant {n}: the masked file can be read");
-        let prepared = text.matches("PREPARED").count();
-        // The image's own file is printed once by its own name; twice says that the mask is that file.
-        holds!(
-            prepared == 1 && !text.contains("WRITTEN"),
-            "variant {n}: the mask is what the image had prepared: {text}"
-        );
-        for file in ["masked", "marker"] {
-            let now = std::fs::read_to_string(bundle.rootfs().join(file))?;
-            holds!(!now.contains("WRITTEN"), "variant {n}: a write to the masked path reached /{file}");
-        }
-    }
-    Ok(tally.verdict())
-}
-
-fn a_masked_path_shows_nothing_when_dev_null_is_a_link(s: &Scene) -> Result<Verdict> {
-    masked_in_spite_of(s, &[|null| symlink("/marker", null), |null| symlink("../marker", null)])
-}
-
-fn a_masked_path_shows_nothing_when_dev_null_is_a_regular_file(s: &Scene) -> Result<Verdict> {
-    masked_in_spite_of(
-        s,
-        &[|null| std::fs::write(null, "PREPARED\n"), |null| std::fs::hard_link(null.with_file_name("zero"), null)],
-    )
 }
 
 /// What a path shows to somebody in the container, seen from outside: `None` when it shows nothing.
@@ -176,4 +124,89 @@ fn the_interrupt_counters_are_masked(s: &Scene) -> Result<Verdict> {
 
 fn the_thermal_counters_are_masked(s: &Scene) -> Result<Verdict> {
     kernel_path(s, "/sys/devices/system/cpu/cpu0/thermal_throttle")
+}
+
+/// What a null device may be replaced by.
+const FALSE_NULLS: [&str; 7] = ["link", "magic link", "file", "zero", "kmsg", "fifo", "directory"];
+
+fn replace_null(s: &Scene, null: &Path, what: &str) -> Result<()> {
+    std::fs::remove_file(null).or_else(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })?;
+    let node =
+        |major, minor| mknodat(CWD, null, FileType::CharacterDevice, Mode::from_raw_mode(0o666), makedev(major, minor));
+    match what {
+        "link" => symlink(s.outside.path("file"), null)?,
+        "magic link" => symlink(format!("/proc/1/root{}", s.outside.path("file").display()), null)?,
+        "file" => std::fs::write(null, "not a device\n")?,
+        "zero" => node(1, 5)?,
+        "kmsg" => node(1, 11)?,
+        "fifo" => mknodat(CWD, null, FileType::Fifo, Mode::from_raw_mode(0o666), 0)?,
+        "directory" => std::fs::create_dir(null)?,
+        other => bail!("no such thing: {other}"),
+    }
+    Ok(())
+}
+
+/// Judges masks of a container whose null device is false in each way; `null` gives its place in a bundle.
+fn false_nulls(s: &Scene, prepare: &dyn Fn(&mut Bundle) -> Result<std::path::PathBuf>) -> Result<Verdict> {
+    let (mut held, mut refused, mut message) = (0, 0, String::new());
+    for what in std::iter::once("as it should be").chain(FALSE_NULLS) {
+        let mut bundle = masked(s)?;
+        let null = prepare(&mut bundle)?;
+        let benign = what == "as it should be";
+        if !benign {
+            replace_null(s, &null, what).with_context(|| what.to_owned())?;
+        }
+        match s.create(&bundle)? {
+            Creation::Refused(attack) if benign => bail!("the benign twin was refused: {}", attack.output),
+            Creation::Refused(attack) => match s.refused(&attack)?.context("it ran")? {
+                Verdict::Refused(words) => (refused, message) = (refused + 1, words),
+                Verdict::Unsafe(why) => return Ok(Verdict::Unsafe(format!("{what}: {why}"))),
+                other => return Ok(other),
+            },
+            Creation::Made(created) => {
+                let stray = created.strays(&s.outside)?;
+                holds!(stray.is_none(), "{what}: {}", stray.unwrap_or_default());
+                for path in ["/secret", "/hidden", "/proc/keys", "/proc/timer_list"] {
+                    let shown = created.shows(path)?;
+                    holds!(shown.is_empty(), "{what}: {path} shows {shown:?}");
+                }
+                created.end()?;
+                held += 1;
+            }
+        }
+        std::fs::remove_dir_all(&bundle.dir)?;
+    }
+    // The twin is one of those that held.
+    Ok(if held > 1 {
+        Verdict::Safe(format!("held in {}, refused in {refused}", held - 1))
+    } else {
+        Verdict::Refused(message)
+    })
+}
+
+fn a_mask_holds_whatever_the_null_device_of_a_volume_is(s: &Scene) -> Result<Verdict> {
+    let dev = volume(s, "dev")?;
+    false_nulls(s, &|bundle| {
+        let null = dev.join("null");
+        if std::fs::symlink_metadata(&null).is_ok_and(|data| data.is_dir()) {
+            std::fs::remove_dir(&null)?;
+        }
+        if std::fs::symlink_metadata(&null).is_ok() {
+            std::fs::remove_file(&null)?;
+        }
+        fill_dev(&dev)?;
+        without_dev(bundle);
+        bundle.bind(&dev, "/dev", &["rbind"]);
+        Ok(null)
+    })
+}
+
+fn a_mask_holds_whatever_the_null_device_of_an_image_is(s: &Scene) -> Result<Verdict> {
+    false_nulls(s, &|bundle| {
+        without_dev(bundle);
+        Ok(bundle.rootfs().join("dev/null"))
+    })
 }

@@ -15,11 +15,11 @@ crate::checks! {
     "C1" the_hosts_namespaces_are_refused [Own("host-pid, host-ipc, host-network"), Levels(&["baseline", "restricted"])];
     "C1" the_hosts_uts_namespace_is_refused [Own("host-uts"), Levels(&["restricted"])];
     "C2" new_namespaces_cannot_be_made_without_capabilities;
-    "C2" new_user_namespaces_cannot_be_made [Own("seccomp-overlay"), Levels(&["baseline", "restricted"])];
     "C5" procfs_shows_the_containers_processes_only;
     "C7" system_v_objects_of_the_host_are_not_seen;
     "C7" posix_queues_and_shared_memory_of_the_host_are_not_seen;
     "C7" the_hostname_is_the_containers_alone;
+    "C7" the_clocks_of_a_time_namespace_are_set_and_not_the_hosts [Needs(TimeNamespaces), Later("time namespaces")];
     "C8" a_user_namespace_maps_what_is_listed_and_nothing_else [Later("user namespaces")];
     "CVE-2021-43784" many_id_mappings_never_lead_to_the_hosts_namespaces [Advisory("runc", "CVE-2021-43784")];
     "CVE-2021-43784" long_strings_never_lead_to_the_hosts_namespaces [Advisory("runc", "CVE-2021-43784")];
@@ -146,22 +146,17 @@ fn the_hosts_uts_namespace_is_refused(s: &Scene) -> Result<Verdict> {
 }
 
 fn new_namespaces_cannot_be_made_without_capabilities(s: &Scene) -> Result<Verdict> {
+    let bundle = s.bundle()?;
+    let script = "for flag in -m -n -p -i -u; do unshare $flag echo MADE $flag 2>&1 || echo FAILED $flag; done\n";
+    std::fs::write(bundle.rootfs().join("try"), script)?;
     for way in Way::ALL {
-        for flag in ["-m", "-n", "-p", "-i", "-u"] {
-            let output = s.said(way, &s.bundle()?, &[], &["/bin/unshare", flag, "/bin/echo", "MADE"])?;
-            holds!(!output.stdout.contains("MADE"), "{way}: unshare {flag} succeeded");
-            let told = output.says("not permitted") || output.says("nvalid argument");
-            ensure!(told, "{way}: unshare {flag} failed for another reason: {output}");
-        }
-    }
-    Ok(Verdict::safe())
-}
-
-fn new_user_namespaces_cannot_be_made(s: &Scene) -> Result<Verdict> {
-    for way in Way::ALL {
-        let output = s.said(way, &s.bundle()?, &[], &["/bin/probe", "try", "unshare-user"])?;
-        ensure!(!output.stdout.is_empty(), "{way}: told nothing: {output}");
-        holds!(output.says("not permitted"), "{way}: {}", output.stdout.trim());
+        let output = s.said(way, &bundle, &[], &["/bin/sh", "/try"])?;
+        holds!(!output.stdout.contains("MADE"), "{way}: unshare succeeded: {}", output.stdout.trim());
+        let told = output.stdout.matches("not permitted").count() + output.stdout.matches("nvalid argument").count();
+        ensure!(
+            told == 5 && output.stdout.matches("FAILED").count() == 5,
+            "{way}: unshare failed for another reason: {output}"
+        );
     }
     Ok(Verdict::safe())
 }
@@ -190,11 +185,11 @@ fn system_v_objects_of_the_host_are_not_seen(s: &Scene) -> Result<Verdict> {
         let own = std::fs::read_to_string("/proc/sysvipc/shm")?;
         ensure!(own.lines().count() > 1, "the host's segment is not seen on the host: {made}");
         for way in Way::ALL {
-            for kind in ["shm", "msg", "sem"] {
-                let output = s.said(way, &s.bundle()?, &[], &["/bin/cat", &format!("/proc/sysvipc/{kind}")])?;
-                ensure!(output.stdout.contains("key"), "{way}: no list: {output}");
-                holds!(output.stdout.trim().lines().count() == 1, "{way}: {kind}: {}", output.stdout);
-            }
+            let lists = ["shm", "msg", "sem"].map(|kind| format!("/proc/sysvipc/{kind}"));
+            let program = [&["/bin/cat"], &lists.each_ref().map(String::as_str)[..]].concat();
+            let output = s.said(way, &s.bundle()?, &[], &program)?;
+            ensure!(output.stdout.matches(" key").count() == lists.len(), "{way}: no lists: {output}");
+            holds!(output.stdout.trim().lines().count() == lists.len(), "{way}: {}", output.stdout);
         }
         Ok(Verdict::safe())
     })();
@@ -233,6 +228,28 @@ fn the_hostname_is_the_containers_alone(s: &Scene) -> Result<Verdict> {
         let seen = s.look(way, &s.bundle()?, &[])?;
         holds!(seen.inside["hostname"] == "inside", "{way}: hostname {}", seen.inside["hostname"]);
         holds!(host::read("/proc/sys/kernel/hostname".as_ref())? == own, "{way}: the host's name has changed");
+        seen.end()?;
+    }
+    Ok(Verdict::safe())
+}
+
+fn the_clocks_of_a_time_namespace_are_set_and_not_the_hosts(s: &Scene) -> Result<Verdict> {
+    const AHEAD: f64 = 1e8;
+    let uptime = |text: &str| text.split_whitespace().next().and_then(|word| word.parse::<f64>().ok());
+    let mut bundle = s.scripted("echo UPTIME $(cat /proc/uptime)")?;
+    s.twin(&bundle)?;
+    bundle.push("/linux/namespaces", json!({"type": "time"}));
+    bundle.set("/linux/timeOffsets", json!({"boottime": {"secs": AHEAD as i64}}));
+    let attack = s.attack(&bundle)?;
+    if let Some(verdict) = s.refused(&attack)? {
+        return Ok(verdict);
+    }
+    let own = uptime(&host::read("/proc/uptime".as_ref())?).context("the host's uptime")?;
+    let seen = attack.output.stdout.lines().find_map(|line| uptime(line.strip_prefix("UPTIME ")?));
+    holds!(seen.is_some_and(|seen| seen > AHEAD), "uptime {seen:?}, the host's is {own}");
+    for way in Way::EXEC {
+        let seen = s.look(way, &bundle, &[])?;
+        holds!(host::link(seen.pid, "ns/time")? != host::link("self", "ns/time")?, "{way}: the host's time namespace");
         seen.end()?;
     }
     Ok(Verdict::safe())

@@ -14,7 +14,7 @@ crate::checks! {
     "D1" io_uring_userfaultfd_bpf_and_perf_are_denied_without_a_profile [Levels(BOTH)];
     "D2" keyrings_are_denied_without_a_profile [Levels(BOTH)];
     "D3" mount_calls_are_denied_without_a_profile [Levels(BOTH)];
-    "CVE-2022-0185" namespaces_are_denied_without_a_profile [Levels(BOTH)];
+    "C2" namespaces_are_denied_without_a_profile [Levels(BOTH)];
     "D4" calls_unknown_to_the_filter_are_answered_as_missing [Levels(BOTH)];
     "D6" administration_is_denied_without_a_profile [Levels(BOTH)];
     "D10" rare_socket_families_are_denied_without_a_profile [Levels(BOTH)];

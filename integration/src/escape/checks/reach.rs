@@ -1,23 +1,20 @@
-//! What lies just outside: abstract sockets of a shared network, the page cache of the runtime's binary, release agents.
+//! What lies just outside: abstract sockets of a shared network, release agents.
 
 use crate::escape::answers::profile;
 use crate::escape::check::Verdict;
 use crate::escape::scene::Scene;
 use crate::{holds, host};
 use anyhow::{Context, Result, ensure};
-use rustix::fs::{SealFlags, fcntl_get_seals};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::PathBuf;
 
 crate::checks! {
     "F4" an_abstract_socket_of_a_shared_network_cannot_be_reached [Levels(&["restricted"]), Needs(LandlockScopes)];
-    "CVE-2022-0847" the_image_of_a_waiting_init_shares_no_page_cache_with_the_host;
     "CVE-2022-0492" no_release_agent_can_be_reached;
     "CVE-2022-0492" a_new_user_namespace_leads_to_no_release_agent [Needs(UserNamespaces)];
 }
@@ -50,29 +47,6 @@ fn an_abstract_socket_of_a_shared_network_cannot_be_reached(s: &Scene) -> Result
     let container = s.sleeping(&bundle)?;
     let output = container.exec(&[], &attempt)?.success()?;
     holds!(output.stdout.contains("os error 1)"), "exec: connect: {}", output.stdout.trim());
-    Ok(Verdict::safe())
-}
-
-fn the_image_of_a_waiting_init_shares_no_page_cache_with_the_host(s: &Scene) -> Result<Verdict> {
-    let mut bundle = s.bundle()?;
-    let container = s.ground.container(bundle.args(&["/bin/sleep", "1000"]));
-    container.create(&[])?.success()?;
-    let path = PathBuf::from(format!("/proc/{}/exe", container.pid()?));
-    let image = File::open(&path).context("open the image of init")?;
-    let inode = |data: std::fs::Metadata| (data.dev(), data.ino());
-    let binary = inode(std::fs::metadata(&s.ground.runtime.path)?);
-    holds!(inode(image.metadata()?) != binary, "init runs from the runtime's own binary");
-    // A clone of the binary on another file system has the binary's pages: only memory that nobody can write to counts.
-    let target = std::fs::read_link(&path)?.to_string_lossy().into_owned();
-    let Ok(seals) = fcntl_get_seals(&image) else {
-        return Ok(Verdict::Unsafe(format!("init runs from \"{target}\", which is no memfd")));
-    };
-    let wanted = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    holds!(seals.contains(wanted), "init runs from \"{target}\" with the seals {seals:?} only");
-    // Root may open it for writing; a write is another matter.
-    if let Ok(file) = File::options().write(true).open(&path) {
-        holds!(std::os::unix::fs::FileExt::write_at(&file, b"#", 0).is_err(), "the image of init was written to");
-    }
     Ok(Verdict::safe())
 }
 

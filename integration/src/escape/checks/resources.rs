@@ -19,7 +19,6 @@ crate::checks! {
     "E4" limits_cannot_be_raised_from_within [Needs(CgroupV1)];
     "E4" a_bind_of_the_hosts_cgroups_is_refused [Own("sensitive-binds"), Levels(&["baseline", "restricted"])];
     "E5" file_systems_in_memory_have_the_size_of_the_configuration;
-    "E5" file_systems_made_for_a_read_only_root_are_limited [Own("read-only-root"), Levels(&["restricted"])];
 }
 
 /// Runs the bomb on every way and looks from outside.
@@ -255,22 +254,5 @@ fn file_systems_in_memory_have_the_size_of_the_configuration(s: &Scene) -> Resul
     ensure!(output.says("SMALL") && output.says("FILE"), "nothing can be written at all: {output}");
     holds!(!output.says("LARGE"), "5000 KiB were written to a file system of 1 MiB");
     holds!(output.stdout.matches("FILE").count() < 20, "more files than inodes");
-    Ok(Verdict::safe())
-}
-
-fn file_systems_made_for_a_read_only_root_are_limited(s: &Scene) -> Result<Verdict> {
-    let bundle = s.bundle()?;
-    std::fs::create_dir(bundle.rootfs().join("var/tmp"))?;
-    for way in Way::ALL {
-        let seen = s.look(way, &bundle, &[])?;
-        for path in ["/tmp", "/run", "/var/tmp"] {
-            let is = size(seen.pid, path)?;
-            holds!(is > 0 && is <= 64 << 20, "{way}: {path} has {is} bytes");
-            let mount = host::mount_at(&host::mounts(seen.pid)?, path)?;
-            let all = ["nosuid", "nodev", "noexec"].iter().all(|option| mount.has(option));
-            holds!(all, "{way}: {path} has options {:?}", mount.options);
-        }
-        seen.end()?;
-    }
     Ok(Verdict::safe())
 }

@@ -24,7 +24,7 @@ crate::checks! {
     "D14" a_profile_holds_for_calls_of_the_x32_abi;
     "D15" a_condition_on_an_int_argument_ignores_the_upper_half;
     "B18" a_profile_keeps_file_handles_out;
-    "C2" a_profile_keeps_namespaces_out;
+    "C3" a_profile_keeps_calls_into_other_processes_out;
 }
 
 /// A bundle with this profile.
@@ -55,10 +55,6 @@ fn a_profile_keeps_filesystem_contexts_and_user_namespaces_out(s: &Scene) -> Res
     by_default(s, &["mounts", "namespaces"])
 }
 
-fn a_profile_keeps_namespaces_out(s: &Scene) -> Result<Verdict> {
-    by_default(s, &["namespaces"])
-}
-
 fn a_profile_keeps_administration_out(s: &Scene) -> Result<Verdict> {
     by_default(s, &["kernel", "administration"])
 }
@@ -73,6 +69,12 @@ fn a_profile_keeps_weak_personalities_out(s: &Scene) -> Result<Verdict> {
 
 fn a_profile_keeps_file_handles_out(s: &Scene) -> Result<Verdict> {
     by_default(s, &["handles"])
+}
+
+fn a_profile_keeps_calls_into_other_processes_out(s: &Scene) -> Result<Verdict> {
+    // ptrace(2) and its like are checked against the target; the profile leaves them to whom the kernel lets.
+    let allowed = ["ptrace", "process_vm_readv", "process_vm_writev"].map(|name| format!("neighbours/{name}"));
+    s.denies_but(&under(s, profile()?)?, &["neighbours"], &allowed.each_ref().map(String::as_str))
 }
 
 fn calls_that_a_profile_does_not_name_are_denied(s: &Scene) -> Result<Verdict> {

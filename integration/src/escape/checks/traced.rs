@@ -8,8 +8,11 @@ use crate::holds;
 use crate::process::{DEADLINE, eventually};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
 
 crate::checks! {
     "G11" no_command_executes_anything_but_init_hooks_and_the_program [Needs(Strace), Own("nothing is a shell's or found in PATH")];
@@ -37,8 +40,22 @@ fn bundle(s: &Scene) -> Result<Bundle> {
     Ok(bundle)
 }
 
-/// Every command on a container, traced: `(command, calls)`.
-fn all_commands(s: &Scene) -> Result<Vec<(String, Vec<Call>)>> {
+/// The calls of each command, by its name.
+type Commands = Vec<(String, Vec<Call>)>;
+
+/// What has been traced, by runtime and level: two checks look at the same calls.
+static TRACED: Mutex<BTreeMap<(PathBuf, Option<&'static str>), Commands>> = Mutex::new(BTreeMap::new());
+
+/// Every command on a container, traced once for a runtime at a level.
+fn all_commands(s: &Scene) -> Result<Commands> {
+    let mut known = TRACED.lock().map_err(|_| anyhow::anyhow!("another check has panicked"))?;
+    match known.entry((s.ground.runtime.path.clone(), s.level)) {
+        Entry::Occupied(commands) => Ok(commands.get().clone()),
+        Entry::Vacant(place) => Ok(place.insert(trace_all_commands(s)?).clone()),
+    }
+}
+
+fn trace_all_commands(s: &Scene) -> Result<Commands> {
     let mut bundle = bundle(s)?;
     bundle.write()?;
     let dir = bundle.dir.to_string_lossy().into_owned();
