@@ -38,6 +38,7 @@ use check::{Check, Mark, Verdict, select};
 use outside::Outside;
 use scene::Scene;
 use snapshot::Snapshot;
+use std::cell::RefCell;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -62,7 +63,7 @@ pub fn run(options: &EscapeOptions) -> Result<ExitCode> {
     ensure!(!checks.is_empty(), "no check matches the filter");
     let mut table = Table::new(columns(options, &recorder)?, options.format, checks.len());
     let parent = format!("/{}", base.file_name().context("ground without a name")?.to_string_lossy());
-    let mut n = 0;
+    let (mut n, mut known) = (0, None);
     for check in checks {
         let mut cells = Vec::new();
         for column in &table.columns {
@@ -71,7 +72,7 @@ pub fn run(options: &EscapeOptions) -> Result<ExitCode> {
             let verdict = unavailable(&check, column, &host).map_or_else(
                 || {
                     let ground = Ground::new(&column.runtime, &host, &base, &parent, n)?;
-                    run_one(&check, column, ground, &parent, options.races)
+                    run_one(&check, column, ground, &parent, options.races, &mut known)
                 },
                 Ok,
             );
@@ -127,12 +128,23 @@ fn unavailable(check: &Check, column: &Column, host: &Host) -> Option<Verdict> {
         .map(|(fact, why)| Verdict::Unavailable(fact, why))
 }
 
-fn run_one(check: &Check, column: &Column, ground: Ground, parent: &str, races: usize) -> Result<Verdict> {
+/// Runs a check in one column. `known` is the host after the last one when nothing had changed, and becomes that after this.
+fn run_one(
+    check: &Check,
+    column: &Column,
+    ground: Ground,
+    parent: &str,
+    races: usize,
+    known: &mut Option<Snapshot>,
+) -> Result<Verdict> {
     ground.level(column.level);
     let outside = Outside::new(ground.dir.join("outside"))?;
     let (runtime, host) = (ground.runtime, ground.host);
-    let scene = Scene { ground, level: column.level, outside, races };
-    let before = Snapshot::take(&scene.outside, runtime, host, parent)?;
+    let scene = Scene { ground, level: column.level, outside, races, visited: RefCell::new(None) };
+    let before = match known.take() {
+        Some(known) => known.beside(&scene.outside, runtime)?,
+        None => Snapshot::take(&scene.outside, runtime, host, parent)?,
+    };
     let verdict = (check.body)(&scene).unwrap_or_else(|error| Verdict::Invalid(format!("{error:#}")));
     // What is still there is deleted by force; what remains even so was left behind.
     let swept = scene.ground.sweep();
@@ -140,6 +152,9 @@ fn run_one(check: &Check, column: &Column, ground: Ground, parent: &str, races: 
     unmount_below(&scene.ground.dir)?;
     std::fs::remove_dir_all(&scene.ground.dir).context("remove the check's directory")?;
     let changes = before.changes(&after);
+    if changes.is_empty() && swept.is_ok() {
+        *known = Some(after);
+    }
     Ok(match (verdict, swept) {
         (Verdict::Unsafe(why), _) => Verdict::Unsafe(why),
         (_, _) if !changes.is_empty() => Verdict::Unsafe(format!("the host has changed: {}", changes.join("; "))),

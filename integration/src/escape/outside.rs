@@ -16,7 +16,7 @@ pub struct Outside {
 }
 
 /// One thing in the tree, as text: easy to compare and to print.
-type Entries = BTreeMap<PathBuf, String>;
+pub type Entries = BTreeMap<PathBuf, String>;
 
 impl Outside {
     /// Makes the tree in a new directory: `secret` and `file` (with [`MARK`]), `ptmx` and `console` (empty files), `dir`

@@ -43,32 +43,18 @@ impl Snapshot {
     /// Looks at everything: mounts, sysctls, cgroups but those below `ours`, the outside tree, abstract sockets, the
     /// session keyring, the runtime's binary, and this process's own identity.
     pub fn take(outside: &Outside, runtime: &Runtime, host: &Host, ours: &str) -> Result<Self> {
-        let mut things = BTreeMap::new();
-        for line in std::fs::read_to_string("/proc/self/mountinfo")?.lines() {
-            let id = line.split(' ').next().unwrap_or_default();
-            things.insert(format!("mount {id}"), line.to_owned());
-        }
-        let sysctls = Path::new("/proc/sys");
-        read_sysctls(sysctls, sysctls, &mut things);
-        for mount in host.controllers.values().chain(&host.unified) {
-            list_cgroups(mount, mount, ours, &mut things);
-        }
+        Self { things: surroundings(host, ours)?, binary: Vec::new() }.beside(outside, runtime)
+    }
+
+    /// The same host with another outside tree and runtime: what the next check finds, as nothing happens in between.
+    pub fn beside(mut self, outside: &Outside, runtime: &Runtime) -> Result<Self> {
+        self.things.retain(|thing, _| !thing.starts_with("outside ") && !thing.starts_with("binary "));
         for (path, state) in outside.entries()? {
-            things.insert(format!("outside {}", path.display()), state);
+            self.things.insert(format!("outside {}", path.display()), state);
         }
-        for line in std::fs::read_to_string("/proc/net/unix").unwrap_or_default().lines() {
-            if let Some(name) = line.split_whitespace().nth(7).filter(|name| name.starts_with('@')) {
-                things.insert(format!("abstract socket {name}"), String::new());
-            }
-        }
-        things.insert("session keyring".to_owned(), session_keyring());
-        things.insert(format!("binary {}", runtime.path.display()), binary(&runtime.path)?);
-        for name in ["ns/mnt", "ns/net", "ns/pid", "ns/uts", "ns/ipc", "ns/user", "ns/cgroup", "root", "cwd"] {
-            let target = std::fs::read_link(format!("/proc/self/{name}"))?;
-            things.insert(format!("own {name}"), target.display().to_string());
-        }
-        things.insert("own cgroup".to_owned(), std::fs::read_to_string("/proc/self/cgroup")?);
-        Ok(Self { things, binary: std::fs::read(&runtime.path)? })
+        self.things.insert(format!("binary {}", runtime.path.display()), binary(&runtime.path)?);
+        self.binary = std::fs::read(&runtime.path)?;
+        Ok(self)
     }
 
     /// What is different in `after`, in words; empty when nothing is.
@@ -89,6 +75,32 @@ impl Snapshot {
         }
         found
     }
+}
+
+/// Mounts, sysctls, cgroups but those below `ours`, abstract sockets, the session keyring, the suite's own identity.
+fn surroundings(host: &Host, ours: &str) -> Result<BTreeMap<String, String>> {
+    let mut things = BTreeMap::new();
+    for line in std::fs::read_to_string("/proc/self/mountinfo")?.lines() {
+        let id = line.split(' ').next().unwrap_or_default();
+        things.insert(format!("mount {id}"), line.to_owned());
+    }
+    let sysctls = Path::new("/proc/sys");
+    read_sysctls(sysctls, sysctls, &mut things);
+    for mount in host.controllers.values().chain(&host.unified) {
+        list_cgroups(mount, mount, ours, &mut things);
+    }
+    for line in std::fs::read_to_string("/proc/net/unix").unwrap_or_default().lines() {
+        if let Some(name) = line.split_whitespace().nth(7).filter(|name| name.starts_with('@')) {
+            things.insert(format!("abstract socket {name}"), String::new());
+        }
+    }
+    things.insert("session keyring".to_owned(), session_keyring());
+    for name in ["ns/mnt", "ns/net", "ns/pid", "ns/uts", "ns/ipc", "ns/user", "ns/cgroup", "root", "cwd"] {
+        let target = std::fs::read_link(format!("/proc/self/{name}"))?;
+        things.insert(format!("own {name}"), target.display().to_string());
+    }
+    things.insert("own cgroup".to_owned(), std::fs::read_to_string("/proc/self/cgroup")?);
+    Ok(things)
 }
 
 fn read_sysctls(dir: &Path, base: &Path, things: &mut BTreeMap<String, String>) {

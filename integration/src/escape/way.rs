@@ -49,16 +49,20 @@ pub struct Seen<'a> {
     /// Its pid here, for a look at /proc from outside.
     pub pid: i32,
     pub container: Container<'a>,
-    running: Option<Running>,
+    way: Way,
+    running: Running,
 }
 
 impl Seen<'_> {
-    /// Deletes the container and waits for the command that was in the foreground.
+    /// Deletes the container, or ends the probe alone that was executed in one, and waits for the command that was in the
+    /// foreground.
     pub fn end(self) -> Result<()> {
-        self.container.call("delete", &["--force"])?.success()?;
-        if let Some(running) = self.running {
-            running.wait(DEADLINE)?;
+        if Way::EXEC.contains(&self.way) {
+            crate::host::kill(self.pid)?;
+        } else {
+            self.container.call("delete", &["--force"])?.success()?;
         }
+        self.running.wait(DEADLINE)?;
         Ok(())
     }
 }
@@ -100,7 +104,7 @@ impl<'a> Scene<'a> {
                 (container, running)
             }
             Way::Exec | Way::ExecCap => {
-                let container = ground.sleeping(&bundle)?;
+                let container = self.visited(&bundle)?;
                 let mut line = vec!["exec"];
                 line.extend(&words);
                 if way == Way::ExecCap {
@@ -112,7 +116,7 @@ impl<'a> Scene<'a> {
                 (container, running)
             }
             Way::ExecTty => {
-                let container = ground.sleeping(&bundle)?;
+                let container = self.visited(&bundle)?;
                 let mut line = vec!["exec", "--tty"];
                 line.extend(&words);
                 line.push(&container.id);
@@ -132,7 +136,7 @@ impl<'a> Scene<'a> {
         // The program may be faster than the runtime is at writing it down.
         let pid = || Ok(std::fs::read_to_string(&pid_file).ok().and_then(|text| text.trim().parse().ok()));
         let pid = eventually("the pid file", pid)?;
-        Ok(Seen { inside, pid, container, running: Some(running) })
+        Ok(Seen { inside, pid, container, way, running })
     }
 
     /// A program's output and exit code, run to its end in a container of this bundle on one way; a word of `program` may

@@ -23,8 +23,9 @@ crate::checks! {
 
 fn nothing_of_the_callers_prctl_state_reaches_the_program(s: &Scene) -> Result<Verdict> {
     s.ground.caller("exec setpriv --pdeathsig KILL -- \"$@\"")?;
+    let bundle = s.bundle()?;
     for way in Way::ALL {
-        let seen = s.look(way, &s.bundle()?, &[])?;
+        let seen = s.look(way, &bundle, &[])?;
         let is = |name: &str| seen.inside["attributes"][name].as_i64();
         let all = ["keepcaps", "parent_death_signal"];
         holds!(all.iter().all(|name| is(name) == Some(0)), "{way}: {}", seen.inside["attributes"]);
@@ -40,8 +41,9 @@ fn nothing_of_the_callers_prctl_state_reaches_the_program(s: &Scene) -> Result<V
 /// Looks on every way, called by somebody who blocks and ignores signals; the field of the status must be empty.
 fn signals(s: &Scene, field: &str, preparation: &str) -> Result<Verdict> {
     s.ground.caller(&format!("exec perl -MPOSIX -e '{preparation} exec @ARGV or exit 127' -- \"$@\""))?;
+    let bundle = s.bundle()?;
     for way in Way::ALL {
-        let seen = s.look(way, &s.bundle()?, &[])?;
+        let seen = s.look(way, &bundle, &[])?;
         let set = host::status(seen.pid, field)?;
         // Rust's runtime ignores SIGPIPE in the probe itself.
         let left = u64::from_str_radix(&set, 16)? & !(1 << 12);
@@ -94,8 +96,9 @@ fn the_program_is_in_a_session_of_its_own_without_the_callers_terminal(s: &Scene
     let terminal = "POSIX::setsid(); $^F = 9; open($m, q(+<), q(/dev/ptmx)); $n = pack(q(i), 0);
         ioctl($m, 0x40045431, $n); ioctl($m, 0x80045430, $n); $n = unpack(q(i), $n); open($s, q(+<), qq(/dev/pts/$n));";
     s.ground.caller(&format!("exec perl -MPOSIX -e '{terminal} exec @ARGV or exit 127' -- \"$@\""))?;
+    let bundle = s.bundle()?;
     for way in [Way::CreateStart, Way::Run, Way::Exec, Way::ExecCap] {
-        let seen = s.look(way, &s.bundle()?, &[])?;
+        let seen = s.look(way, &bundle, &[])?;
         let inside = &seen.inside;
         holds!(inside["session"] == inside["pid"], "{way}: pid {} in session {}", inside["pid"], inside["session"]);
         holds!(inside["terminal"]["controlling"] == false, "{way}: it controls a terminal of the caller's");
@@ -128,8 +131,9 @@ fn the_session_keyring_of_the_caller_is_out_of_reach(s: &Scene) -> Result<Verdic
         let own: Value = s.host(&probe, &["keyring"])?.json()?;
         let (own, planted) = keyring(&json!({"keyring": own}))?.context("the caller has no keyring")?;
         ensure!(!planted.is_empty(), "the planted key is not seen by the caller");
+        let bundle = s.bundle()?;
         for way in Way::ALL {
-            let seen = s.look(way, &s.bundle()?, &[])?;
+            let seen = s.look(way, &bundle, &[])?;
             if let Some((id, keys)) = keyring(&seen.inside)? {
                 holds!(id != own, "{way}: the program has the caller's session keyring {own}");
                 holds!(!keys.iter().any(|key| planted.contains(key)), "{way}: the caller's keys {keys:?}");
@@ -165,8 +169,9 @@ fn the_audit_id_is_not_changed(s: &Scene) -> Result<Verdict> {
     let Ok(own) = read("self") else {
         return Ok(Verdict::Safe("the kernel has no audit ids".to_owned()));
     };
+    let bundle = s.bundle()?;
     for way in Way::ALL {
-        let seen = s.look(way, &s.bundle()?, &[])?;
+        let seen = s.look(way, &bundle, &[])?;
         let is = read(&seen.pid.to_string())?;
         holds!(is == own || is == u32::MAX.to_string(), "{way}: loginuid {is}, the caller's is {own}");
         seen.end()?;

@@ -323,8 +323,9 @@ fn exec_cap_leaves_the_inheritable_set_empty(s: &Scene) -> Result<Verdict> {
     // The configuration has it; at privileged and for other runtimes also one that it has not.
     let more: &[&str] = if hardened(s) { &[] } else { &["CAP_NET_ADMIN"] };
     for name in [&["CAP_NET_BIND_SERVICE"], more].concat() {
+        let bundle = s.bundle()?;
         for way in [Way::Exec, Way::ExecTty] {
-            let seen = s.look(way, &s.bundle()?, &["--cap", name])?;
+            let seen = s.look(way, &bundle, &["--cap", name])?;
             let sets = Sets::of(seen.pid)?;
             holds!(sets.inheritable | sets.ambient == 0, "{way} --cap {name}: {sets}");
             let bit = if name == "CAP_NET_ADMIN" { 1 << 12 } else { NET_BIND_SERVICE };

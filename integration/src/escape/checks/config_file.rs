@@ -17,7 +17,7 @@ crate::checks! {
 }
 
 /// Longer than any of these takes, shorter than the suite's own patience.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn a_config_file_that_is_no_regular_file_does_not_hang(s: &Scene) -> Result<Verdict> {
     let bundle = s.scripted("true")?;

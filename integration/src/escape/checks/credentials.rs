@@ -57,8 +57,9 @@ fn the_callers_supplementary_groups_are_not_inherited(s: &Scene) -> Result<Verdi
         }
     }
     // As another user, whose groups the configuration does not list.
+    let bundle = s.bundle()?;
     for way in Way::EXEC {
-        let seen = s.look(way, &s.bundle()?, &["--user", "1001:1001"])?;
+        let seen = s.look(way, &bundle, &["--user", "1001:1001"])?;
         let groups = groups(&seen)?;
         holds!(groups.is_empty(), "{way} --user 1001:1001: groups {groups:?}");
         seen.end()?;
@@ -190,8 +191,9 @@ fn an_exec_as_user_1_runs_as_user_1(s: &Scene) -> Result<Verdict> {
         let (uid, gid) = user.split_once(':').map_or((user, None), |(uid, gid)| (uid, Some(gid)));
         // The number is read the same on every way: all of them for the advisory's own.
         let ways = if user == "1" { &Way::EXEC[..] } else { &[Way::Exec] };
+        let bundle = s.bundle()?;
         for way in ways.iter().copied() {
-            let seen = s.look(way, &s.bundle()?, &["--user", user])?;
+            let seen = s.look(way, &bundle, &["--user", user])?;
             let (uids, gids) = ids(seen.pid)?;
             holds!(uids == four(uid), "{way} --user {user}: uid {uids}");
             holds!(gid.is_none_or(|gid| gids == four(gid)), "{way} --user {user}: gid {gids}");

@@ -46,7 +46,7 @@ fn misbehaving(s: &Scene, misdeed: &str) -> Result<Verdict> {
     let ground = Ground::new(&runtime, s.ground.host, &base, &parent, 0)?;
     let column = Column { runtime: runtime.clone(), level: s.level, judged: true };
     let check = Check { id: "H", name: "ordinary", marks: Vec::new(), body: ordinary };
-    let verdict = super::super::run_one(&check, &column, ground, &parent, s.races);
+    let verdict = super::super::run_one(&check, &column, ground, &parent, s.races, &mut None);
     for dir in s.ground.host.cgroup_dirs(&parent) {
         host::remove_cgroup(&dir)?;
     }

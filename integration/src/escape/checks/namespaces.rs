@@ -49,8 +49,9 @@ fn every_namespace_asked_for_is_another_than_the_hosts(s: &Scene) -> Result<Verd
 }
 
 fn an_exec_is_in_the_namespaces_of_its_container(s: &Scene) -> Result<Verdict> {
+    let bundle = s.bundle()?;
     for way in Way::EXEC {
-        let seen = s.look(way, &s.bundle()?, &[])?;
+        let seen = s.look(way, &bundle, &[])?;
         let init = seen.container.pid()?;
         for name in ["pid", "net", "ipc", "uts", "mnt", "cgroup", "user", "time", "pid_for_children"] {
             let name = format!("ns/{name}");
@@ -162,8 +163,9 @@ fn new_namespaces_cannot_be_made_without_capabilities(s: &Scene) -> Result<Verdi
 }
 
 fn procfs_shows_the_containers_processes_only(s: &Scene) -> Result<Verdict> {
+    let bundle = s.bundle()?;
     for way in Way::ALL {
-        let seen = s.look(way, &s.bundle()?, &[])?;
+        let seen = s.look(way, &bundle, &[])?;
         // The container's procfs, looked at from here: it shows the pid namespace it was mounted for.
         let mut shown = 0;
         for entry in std::fs::read_dir(format!("/proc/{}/root/proc", seen.pid))?.flatten() {
@@ -204,8 +206,9 @@ fn posix_queues_and_shared_memory_of_the_host_are_not_seen(s: &Scene) -> Result<
     let file = std::path::Path::new("/dev/shm").join(&name);
     std::fs::write(&file, "")?;
     let looked = (|| {
+        let bundle = s.bundle()?;
         for way in Way::ALL {
-            let seen = s.look(way, &s.bundle()?, &[])?;
+            let seen = s.look(way, &bundle, &[])?;
             let root = format!("/proc/{}/root", seen.pid);
             for dir in ["dev/shm", "dev/mqueue"] {
                 let entries: Vec<_> = std::fs::read_dir(format!("{root}/{dir}"))
@@ -224,8 +227,9 @@ fn posix_queues_and_shared_memory_of_the_host_are_not_seen(s: &Scene) -> Result<
 
 fn the_hostname_is_the_containers_alone(s: &Scene) -> Result<Verdict> {
     let own = host::read("/proc/sys/kernel/hostname".as_ref())?;
+    let bundle = s.bundle()?;
     for way in Way::ALL {
-        let seen = s.look(way, &s.bundle()?, &[])?;
+        let seen = s.look(way, &bundle, &[])?;
         holds!(seen.inside["hostname"] == "inside", "{way}: hostname {}", seen.inside["hostname"]);
         holds!(host::read("/proc/sys/kernel/hostname".as_ref())? == own, "{way}: the host's name has changed");
         seen.end()?;

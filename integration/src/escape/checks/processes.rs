@@ -160,8 +160,9 @@ fn processes_of_the_runtime_are_not_dumpable_for_the_containers_user(s: &Scene) 
 }
 
 fn no_process_of_the_runtime_stays_in_the_containers_cgroup(s: &Scene) -> Result<Verdict> {
+    let bundle = s.bundle()?;
     for way in Way::ALL {
-        let seen = s.look(way, &s.bundle()?, &[])?;
+        let seen = s.look(way, &bundle, &[])?;
         let pids = s.ground.host.cgroup_processes(seen.container.bundle.cgroups_path());
         ensure!(pids.contains(&seen.pid), "{way}: the program itself is not in the cgroup");
         let namespace = host::link(seen.pid, "ns/pid")?;

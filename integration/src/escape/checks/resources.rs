@@ -152,8 +152,9 @@ fn limits_are_those_of_the_configuration_whatever_the_callers_are(s: &Scene) -> 
 
 fn core_dumps_are_off_without_being_asked(s: &Scene) -> Result<Verdict> {
     s.ground.caller("ulimit -Sc unlimited; exec \"$@\"")?;
+    let bundle = s.bundle()?;
     for way in Way::ALL {
-        let seen = s.look(way, &s.bundle()?, &[])?;
+        let seen = s.look(way, &bundle, &[])?;
         let is = limit(seen.pid, "Max core file size")?;
         holds!(is == ("0".to_owned(), "0".to_owned()), "{way}: RLIMIT_CORE {is:?}");
         seen.end()?;
