@@ -1,5 +1,6 @@
 //! `docs/cve-ledger.md` and the list of checks say the same.
 
+use crate::escape::check::Mark;
 use crate::escape::checks;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
@@ -36,4 +37,27 @@ fn every_check_of_an_advisory_is_in_the_ledger() {
     let advisories = checks.iter().map(|check| check.id).filter(|id| id.starts_with("CVE-") || id.starts_with("GHSA-"));
     let missing: BTreeSet<&str> = advisories.filter(|id| !page.contains(id)).collect();
     assert!(missing.is_empty(), "not in docs/cve-ledger.md: {missing:?}");
+}
+
+#[test]
+fn every_invariant_has_its_line_in_the_ledger() {
+    let page = page().unwrap();
+    for (group, count) in [('A', 11), ('B', 20), ('C', 8), ('D', 20), ('E', 9), ('F', 4), ('G', 11)] {
+        for n in 1..=count {
+            let lines = page.lines().filter(|line| line.starts_with(&format!("| {group}{n} | "))).count();
+            assert_eq!(lines, 1, "{group}{n}");
+        }
+    }
+}
+
+#[test]
+fn every_advisory_that_a_mark_names_is_in_the_ledger() {
+    let page = page().unwrap();
+    for check in checks::all() {
+        for mark in &check.marks {
+            let Mark::Advisory(_, ids) = mark else { continue };
+            let missing = ids.split(", ").find(|id| !page.contains(id));
+            assert!(missing.is_none(), "{}: {missing:?}", check.title());
+        }
+    }
 }
