@@ -5,7 +5,7 @@ use crate::escape::check::Verdict;
 use crate::escape::scene::{RAN, Scene};
 use crate::escape::way::Way;
 use crate::{holds, host};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -61,13 +61,25 @@ fn the_same_with(s: &Scene, annotations: &[(&str, String)]) -> Result<Verdict> {
     bundle.set("/annotations", json!({"org.example.harmless": "1"}));
     let before = shapes(s, &bundle)?;
     let again = shapes(s, &bundle)?;
-    anyhow::ensure!(before == again, "two containers of one bundle differ");
+    ensure!(before == again, "two containers of one bundle differ");
+    let mut other = bundle.clone();
+    other.set("/process/oomScoreAdj", json!(777));
+    ensure!(before != shapes(s, &other)?, "another container looks the same");
     let mut refused = 0;
     for (name, value) in annotations {
         bundle.set("/annotations", json!({*name: value}));
-        let Ok(after) = shapes(s, &bundle) else {
-            refused += 1;
-            continue;
+        let after = match shapes(s, &bundle) {
+            Ok(after) => after,
+            Err(error) => {
+                let mut again = bundle.clone();
+                s.script(&mut again, "true");
+                match s.refused(&s.attack(&again)?)? {
+                    Some(Verdict::Refused(_)) => refused += 1,
+                    Some(verdict) => return Ok(verdict),
+                    None => return Err(error.context(format!("{name}={value}"))),
+                }
+                continue;
+            }
         };
         for (before, after) in before.iter().zip(&after) {
             let changed: Vec<&String> = before.keys().filter(|key| before.get(*key) != after.get(*key)).collect();

@@ -46,10 +46,11 @@ fn the_callers_supplementary_groups_are_not_inherited(s: &Scene) -> Result<Verdi
     s.ground.caller("exec setpriv --groups 4242,0 -- \"$@\"")?;
     for (list, wanted) in [(None, &[][..]), (Some(json!([])), &[]), (Some(json!([3001])), &["3001"])] {
         let mut bundle = s.bundle()?;
+        let ways = if list.is_none() { &Way::ALL[..] } else { &[Way::Run, Way::Exec] };
         if let Some(list) = list {
             bundle.set("/process/user/additionalGids", list);
         }
-        for way in Way::ALL {
+        for way in ways.iter().copied() {
             let seen = s.look(way, &bundle, &[])?;
             let groups = groups(&seen)?;
             holds!(groups == wanted, "{way}: groups {groups:?} instead of {wanted:?}");
