@@ -70,6 +70,7 @@ impl Scene<'_> {
     /// The benign twin of an attack, with the program of [`Scene::script`]: it must run to a good end, or the check says
     /// nothing about the runtime.
     pub fn twin(&self, bundle: &Bundle) -> Result<Output> {
+        self.leave()?;
         let output = self.ground.run(bundle)?;
         ensure!(output.code == 0 && output.stdout.contains(RAN), "the benign twin did not run: {output}");
         Ok(output)
@@ -77,6 +78,7 @@ impl Scene<'_> {
 
     /// `run` of a bundle that is an attack. A runtime that hangs is killed, which [`Self::refused`] takes for a crash.
     pub fn attack(&self, bundle: &Bundle) -> Result<Attack> {
+        self.leave()?;
         let (output, _) = self.ground.container(bundle).run_in_background(&[])?.wait_or_kill(ATTACK_DEADLINE)?;
         Ok(Attack { ran: output.stdout.contains(RAN), output })
     }
@@ -169,8 +171,8 @@ impl Scene<'_> {
         Ok(made)
     }
 
-    /// Deletes the container of [`Self::visited`], if there is one.
-    fn leave(&self) -> Result<()> {
+    /// Deletes the container of [`Self::visited`], if there is one: another of its bundle would have the same cgroup.
+    pub fn leave(&self) -> Result<()> {
         match self.visited.take() {
             Some((id, _)) => self.ground.call(&["delete", "--force", &id])?.success().map(drop),
             None => Ok(()),

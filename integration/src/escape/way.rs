@@ -83,6 +83,9 @@ impl<'a> Scene<'a> {
         let mut words: Vec<&str> = pid_flag.iter().map(String::as_str).collect();
         words.extend(flags);
         let hold = ["/bin/probe", "hold"];
+        if Way::INIT.contains(&way) {
+            self.leave()?;
+        }
         let (container, running) = match way {
             Way::CreateStart => {
                 let container = ground.container(bundle.args(&hold));
@@ -142,6 +145,7 @@ impl<'a> Scene<'a> {
     /// A program's output and exit code, run to its end in a container of this bundle on one way; a word of `program` may
     /// have no space in it on the way with a terminal. Of a create the code is 0 when it and the start went well.
     pub fn said(&self, way: Way, bundle: &Bundle, flags: &[&str], program: &[&str]) -> Result<Output> {
+        self.leave()?;
         let ground = &self.ground;
         let mut bundle = bundle.clone();
         let container = match way {
