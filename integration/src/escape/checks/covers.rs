@@ -82,11 +82,20 @@ fn a_masked_path_shows_nothing_on_any_way_to_it(s: &Scene) -> Result<Verdict> {
 }
 
 fn a_second_procfs_or_sysfs_does_not_show_what_is_masked(s: &Scene) -> Result<Verdict> {
-    s.twin(&s.scripted("true")?)?;
     // In a user namespace of its own a program has the capabilities; the kernel goes by the mounts that are locked.
     let within = "mkdir -p /tmp/p /tmp/s; mount -t proc proc /tmp/p; mount -t sysfs sysfs /tmp/s; mount -o bind /proc /tmp/s; \
         cat /tmp/p/keys /tmp/s/keys /tmp/p/timer_list | head -n 3 | sed 's/^/SHOWN /'; ls -A /tmp/s/firmware | sed 's/^/SHOWN /'; \
         umount /proc/keys && cat /proc/keys | sed 's/^/SHOWN /'; true";
+    // The control: who may mount sees it.
+    let mut able = s.ground.bundle()?;
+    for set in ["bounding", "effective", "permitted"] {
+        able.push(&format!("/process/capabilities/{set}"), json!("CAP_SYS_ADMIN"));
+    }
+    s.script(&mut able, &format!("({within}) 2> /dev/null; true"));
+    s.ground.level(s.level.map(|_| "privileged"));
+    let control = s.twin(&able);
+    s.ground.level(s.level);
+    ensure!(control?.stdout.contains("SHOWN"), "a second procfs does not show it to who may mount either");
     let script =
         format!("({within}) 2> /dev/null; unshare -Urmpf sh -c \"{}\" 2> /dev/null; true", within.replace('"', ""));
     let attack = s.attack(&s.scripted(&script)?)?;
