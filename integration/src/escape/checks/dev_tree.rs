@@ -17,7 +17,9 @@ use std::process::Command;
 crate::checks! {
     "B10" links_in_the_dev_of_an_image_are_not_followed_to_the_host;
     "B10" links_in_a_dev_that_is_a_volume_are_not_followed_to_the_host;
-    "CVE-2025-52565" a_console_that_is_a_link_of_the_image_is_not_followed [Advisory("runc", "CVE-2025-52565")];
+    "CVE-2025-52565" a_console_that_is_a_link_of_the_image_is_not_followed [
+        Advisory("runc", "CVE-2025-52565"), KnownHole("runc version 1.1.5+ds1")
+    ];
     "CVE-2026-41579" nothing_is_made_or_removed_where_a_link_in_place_of_dev_leads [
         Advisory("runc", "CVE-2026-41579"), Advisory("crun", "CVE-2026-47766"), KnownHole("runc version 1.1.5+ds1")
     ];
