@@ -74,6 +74,7 @@ fn race(s: &Scene, race: &Race) -> Result<Verdict> {
     }
     (race.tidy)()?;
     let (mut swaps, mut refused, mut in_place, mut through) = (0, 0, 0, 0);
+    let mut last = String::new();
     let racer = Racer::start(race.one, race.other)?;
     for n in 1..=s.races {
         let begun = racer.swaps();
@@ -83,7 +84,7 @@ fn race(s: &Scene, race: &Race) -> Result<Verdict> {
             Creation::Refused(attack) => {
                 ensure!(!attack.output.says("exist with"), "the id is taken: {}", attack.output);
                 match s.refused(&attack)? {
-                    Some(Verdict::Refused(_)) => refused += 1,
+                    Some(Verdict::Refused(words)) => (refused, last) = (refused + 1, words),
                     Some(verdict) => return Ok(verdict),
                     None => bail!("refused, but it ran"),
                 }
@@ -114,7 +115,7 @@ fn race(s: &Scene, race: &Race) -> Result<Verdict> {
     let changed = changes(s, &before)?;
     holds!(changed.is_empty(), "{told}; outside has changed: {changed}");
     ensure!(swaps > 0, "the race was not run: {told}");
-    ensure!(in_place > 0 || through > 0, "nothing but refusals: {told}");
+    ensure!(in_place > 0 || through > 0, "nothing but refusals: {told}, the last: {last}");
     Ok(Verdict::Safe(told))
 }
 
