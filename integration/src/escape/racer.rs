@@ -1,6 +1,6 @@
 //! A second process in a race: exchanges two paths again and again while a runtime works.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 #[derive(Debug)]
 pub struct Racer {
     shared: Arc<(AtomicU64, AtomicBool)>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<rustix::io::Result<()>>>,
     /// Where the calling thread was allowed to run before.
     before: CpuSet,
 }
@@ -44,6 +44,7 @@ impl Racer {
                     theirs.0.fetch_add(1, Ordering::Relaxed);
                 }
             }
+            if theirs.0.load(Ordering::Relaxed).is_multiple_of(2) { Ok(()) } else { exchange(&one, &other) }
         });
         Ok(Self { shared, thread: Some(thread), before })
     }
@@ -53,11 +54,13 @@ impl Racer {
         self.shared.0.load(Ordering::Relaxed)
     }
 
-    /// Ends the thread and gives the number of exchanges.
+    /// Ends the thread, when the paths are as they were again, and gives the number of exchanges.
     pub fn stop(mut self) -> Result<u64> {
         self.shared.1.store(true, Ordering::Relaxed);
-        let ended = self.thread.take().is_none_or(|thread| thread.join().is_ok());
-        ensure!(ended, "the racer panicked");
+        if let Some(thread) = self.thread.take() {
+            let back = thread.join().map_err(|_| anyhow::anyhow!("the racer panicked"))?;
+            back.context("renameat2 RENAME_EXCHANGE, back")?;
+        }
         Ok(self.swaps())
     }
 }

@@ -65,14 +65,17 @@ fn race(s: &Scene, race: &Race) -> Result<Verdict> {
     let id = s.ground.id();
     let container = || Container { ground: &s.ground, id: id.clone(), bundle: race.bundle.clone() };
     let before = s.outside.entries()?;
-    match s.create_container(container())? {
-        Creation::Refused(attack) => bail!("the benign twin was refused: {}", attack.output),
-        Creation::Made(created) => {
-            ensure!(matches!((race.judge)(&created)?, Run::InPlace), "the benign twin is not in place");
-            created.end()?;
+    let twin = || -> Result<()> {
+        match s.create_container(container())? {
+            Creation::Refused(attack) => bail!("the benign twin was refused: {}", attack.output),
+            Creation::Made(created) => {
+                ensure!(matches!((race.judge)(&created)?, Run::InPlace), "the benign twin is not in place");
+                created.end()?;
+            }
         }
-    }
-    (race.tidy)()?;
+        (race.tidy)()
+    };
+    twin()?;
     let (mut swaps, mut refused, mut in_place, mut through) = (0, 0, 0, 0);
     let mut last = String::new();
     let racer = Racer::start(race.one, race.other)?;
@@ -115,7 +118,10 @@ fn race(s: &Scene, race: &Race) -> Result<Verdict> {
     let changed = changes(s, &before)?;
     holds!(changed.is_empty(), "{told}; outside has changed: {changed}");
     ensure!(swaps > 0, "the race was not run: {told}");
-    ensure!(in_place > 0 || through > 0, "nothing but refusals: {told}, the last: {last}");
+    if in_place == 0 && through == 0 {
+        // On a busy machine the exchange may hit every run: it is what was refused, if the twin still runs.
+        twin().with_context(|| format!("{told}, the last: {last}"))?;
+    }
     Ok(Verdict::Safe(told))
 }
 
