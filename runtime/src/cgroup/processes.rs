@@ -6,20 +6,18 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::dir::{Dir, read_all};
+use super::walk::walk;
 use super::{Cgroup, Error};
 
 /// Adds the pids of a cgroup and of all below it, as seen from the caller's pid namespace.
-pub(super) fn collect(dir: &Dir, pids: &mut Vec<i32>) -> Result<(), Error> {
-    if let Some(text) = read_procs(dir)? {
+pub(super) fn collect(top: &Dir, pids: &mut Vec<i32>) -> Result<(), Error> {
+    let mut enter = |dir: &Dir| {
+        let text = read_procs(dir)?.unwrap_or_default();
         // Processes of another pid namespace, which is none below ours, show as 0.
         pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|&pid| pid > 0));
-        for child in dir.children()? {
-            if let Some(child) = dir.open(&child)? {
-                collect(&child, pids)?;
-            }
-        }
-    }
-    Ok(())
+        Ok(())
+    };
+    walk(top, &mut enter, &mut |_, _| Ok(()))
 }
 
 /// `cgroup.procs`, empty for a threaded cgroup: its processes are listed by the domain above it.
