@@ -23,6 +23,7 @@ mod links;
 mod masks;
 mod mounts;
 mod namespaces;
+mod opened;
 mod overlay;
 mod paths;
 mod processes;
@@ -83,6 +84,22 @@ pub fn all() -> Vec<Check> {
         labels::all,
         reach::all,
         // G: the runtime as a program
+        inherited::all,
+        paths::all,
+        opened::all,
+        races::all,
+        covers::all,
+        mounts::all,
+        dev::all,
+        procfs_mounts::all,
+        dev_tree::all,
+        masks::all,
+        symlinks::all,
+        created_files::all,
+        self_exe::all,
+        leaked_handles::all,
+        restarts::all,
+        user_namespaces::all,
         ids::all,
         annotations::all,
         hooks::all,
