@@ -143,7 +143,7 @@ fn operate(init: &mut Init, index: usize, r: Record) -> Done {
         kind::OPEN_ROOT => mount::open_root(init),
         kind::MOUNT => mount::mount(init, index, r),
         kind::BIND => mount::bind(init, index, r),
-        kind::SET_MOUNT => mount::set_mount(init, r),
+        kind::SET_MOUNT => mount::set_mount(init, index, r),
         kind::READONLY_PATH => mount::readonly_path(init, index, r),
         kind::MASK => mount::mask(init, index, r),
         kind::PIVOT => mount::pivot(init),

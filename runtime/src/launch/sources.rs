@@ -47,7 +47,7 @@ impl Sources {
     /// # Errors
     /// A path that does not exist or is not what the plan takes it for.
     pub fn open(plan: &Plan) -> Result<Sources> {
-        let limit = descriptors::make_room(plan.handles.len())?;
+        let limit = descriptors::make_room(plan)?;
         let mut files = Vec::with_capacity(plan.handles.len());
         for handle in &plan.handles {
             files.push(match handle {
