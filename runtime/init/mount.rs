@@ -131,6 +131,7 @@ fn keep(init: &mut Init, index: usize, destination: Text, mount: i32) -> Done {
         let r = *init.program.record(later)?;
         let named = match r.kind {
             kind::MASK | kind::READONLY_PATH => below(init.program.text(r.s)?, destination)?.is_some(),
+            kind::BIND if r.flags & flag::IN_PROC != 0 => below(init.program.text(r.t)?, destination)?.is_some(),
             kind::SET_MOUNT if r.t != 0 => init.program.text(r.t)?.bytes() == destination.bytes(),
             _ => false,
         };
@@ -151,7 +152,12 @@ pub fn bind(init: &mut Init, index: usize, r: Record) -> Done {
     let tree = r.slot;
     let is_directory = sys::fstat(tree)?.mode & sys::S_IFMT == sys::S_IFDIR;
     let shape = if is_directory { Target::Directory } else { Target::File };
-    let target = target(init, r, destination, shape)?;
+    // In the procfs that is planned there, and in no other file system that has its name at the moment.
+    let in_proc = if r.flags & flag::IN_PROC != 0 { planned(init, index, destination)? } else { None };
+    let target = match in_proc {
+        Some((proc, rest)) => path::open_no_symlinks(proc, rest)?,
+        None => target(init, r, destination, shape)?,
+    };
     sys::move_mount(tree, target)?;
     sys::close(target);
     remember(init, index, tree)
