@@ -146,7 +146,7 @@ fn operate(init: &mut Init, index: usize, r: Record) -> Done {
         kind::SET_MOUNT => mount::set_mount(init, index, r),
         kind::READONLY_PATH => mount::readonly_path(init, index, r),
         kind::MASK => mount::mask(init, index, r),
-        kind::PIVOT => mount::pivot(init),
+        kind::PIVOT => mount::pivot(init, index),
         kind::CHECK_MOUNTS => mount::check(init, index, r),
         kind::DEVICE => device::device(init, r),
         kind::SYMLINK => device::symlink(init, r),

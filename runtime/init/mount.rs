@@ -335,7 +335,15 @@ fn below(path: Text, destination: Text) -> Done<Option<Text>> {
 }
 
 /// Makes the new root the root and lets go of the host's mounts, all at once.
-pub fn pivot(init: &mut Init) -> Done {
+pub fn pivot(init: &mut Init, index: usize) -> Done {
+    // Nothing after this goes by the handle of a mount but /dev's.
+    for earlier in 0..index {
+        let r = *init.program.record(earlier)?;
+        if (r.kind == kind::MOUNT || r.kind == kind::BIND) && r.slot >= 0 && r.slot != init.dev {
+            sys::close(r.slot);
+            init.program.record(earlier)?.slot = -1;
+        }
+    }
     sys::fchdir(init.root)?;
     sys::pivot_root_here()?;
     sys::unmount_here()?;
