@@ -102,7 +102,7 @@ impl Cgroup {
 
     /// Thaws the v1 freezer of a hybrid host. This runtime never freezes there, but someone else may
     /// have, and unlike that of v2 the v1 freezer does not let a killed process die.
-    fn thaw_v1(&self) -> Result<(), Error> {
+    pub(super) fn thaw_v1(&self) -> Result<(), Error> {
         match self.v1("freezer")? {
             Some(dir) => dir.write("freezer.state", "THAWED"),
             None => Ok(()),
