@@ -13,7 +13,7 @@ mod sources;
 mod start;
 
 pub use listener::deliver as deliver_listener;
-pub use sources::Sources;
+pub use sources::{Sources, place_of};
 pub use start::{Expected, connect, listen, start};
 
 use crate::cgroup::{Cgroup, Join};

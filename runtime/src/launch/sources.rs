@@ -85,15 +85,7 @@ impl Sources {
         let mut sources = Vec::new();
         for (handle, opened) in self.files.iter().enumerate() {
             let Some(Opened { fd, path, kind: None }) = opened else { continue };
-            let stat = fstat(fd).call("fstat", path)?;
-            sources.push(Source {
-                handle,
-                path: path.clone(),
-                real_path: real_path(&procfs, fd.as_fd(), path)?,
-                device: stat.st_dev,
-                inode: stat.st_ino,
-                kind: file_kind(&stat),
-            });
+            sources.push(place(&procfs, fd.as_fd(), path, handle)?);
         }
         Ok(sources)
     }
@@ -111,6 +103,26 @@ impl Sources {
         }
         Ok(joined)
     }
+}
+
+/// What is open under `path`, by where it really is; `handle` is its place in the plan.
+///
+/// # Errors
+/// As [`Sources::paths`].
+pub fn place_of(file: BorrowedFd<'_>, path: &str, handle: usize) -> Result<Source> {
+    place(&Procfs::open()?, file, path, handle)
+}
+
+fn place(procfs: &Procfs, file: BorrowedFd<'_>, path: &str, handle: usize) -> Result<Source> {
+    let stat = fstat(file).call("fstat", path)?;
+    Ok(Source {
+        handle,
+        path: path.into(),
+        real_path: real_path(procfs, file, path)?,
+        device: stat.st_dev,
+        inode: stat.st_ino,
+        kind: file_kind(&stat),
+    })
 }
 
 /// Where the file is now, as the kernel says (proc_pid_fd(5)). For a file that was deleted, or that is in another mount
