@@ -54,8 +54,8 @@ fn a_terminal_multiplexer_that_is_none_is_not_opened(s: &Scene) -> Result<Verdic
     let mut twin = s.bundle()?;
     twin.set("/process/terminal", json!(true));
     let mut bundle = s.bundle()?;
-    super::paths::without_dev(&mut bundle);
-    super::paths::fill_dev(&bundle.rootfs().join("dev"))?;
+    super::volumes::without_dev(&mut bundle);
+    super::volumes::fill_dev(&bundle.rootfs().join("dev"))?;
     bundle.set("/process/terminal", json!(true));
     with_fifo(s, &twin, &bundle, "dev/pts/ptmx")
 }
