@@ -1,7 +1,7 @@
 //! tmpcopyup: what the image has at the target of a tmpfs appears in the tmpfs.
 
 use crate::format::refusal;
-use crate::sys::{self, Done, Fail, Text};
+use crate::sys::{self, Done, Fail, MountAttr, Text};
 
 /// How deep a tree may be.
 const DEPTH: u32 = 64;
@@ -10,10 +10,16 @@ const DEPTH: u32 = 64;
 /// owner and mode. Nothing is followed.
 pub fn copy(from: i32, to: i32) -> Done {
     let here = Text::from_literal(c".");
-    let source = sys::openat(from, here, sys::O_DIRECTORY, 0)?;
+    // Without devices: one that takes the place of a file meanwhile must not be opened, still less copied.
+    let empty = Text::from_literal(c"");
+    let tree = sys::open_tree(from, empty, sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH | sys::AT_RECURSIVE)?;
+    let attr = MountAttr { set: sys::MOUNT_ATTR_NODEV, clear: 0, propagation: 0, userns: 0 };
+    sys::mount_setattr(tree, empty, sys::AT_EMPTY_PATH | sys::AT_RECURSIVE, &attr)?;
+    let source = sys::openat(tree, here, sys::O_DIRECTORY, 0)?;
     let target = sys::openat(to, here, sys::O_DIRECTORY, 0)?;
     directory(source, target, DEPTH)?;
     sys::close(source);
+    sys::close(tree);
     sys::close(target);
     Ok(())
 }

@@ -92,13 +92,8 @@ pub fn mount(init: &mut Init, index: usize, r: Record) -> Done {
     init.made(mount)?;
     if r.flags & flag::IS_DEV != 0 {
         init.dev = mount;
-    } else if r.flags & flag::NO_SYMLINKS != 0 {
-        // What is masked in it is looked for below this handle.
-        init.program.record(index)?.slot = mount;
-    } else {
-        sys::close(mount);
     }
-    Ok(())
+    keep(init, index, destination, mount)
 }
 
 /// mount(2) by the working directory, for what fsconfig(2) cannot say: iversion, and values of more than 255 bytes.
@@ -107,6 +102,10 @@ fn mount_legacy(init: &mut Init, index: usize, r: Record, fstype: Text, destinat
     let (source, data) = (pair[0] as u32, pair[1] as u32);
     let (source, data) = (init.program.text(source)?, if data == 0 { EMPTY } else { init.program.text(data)? });
     let target = target(init, r, destination, Target::Directory)?;
+    // Ids only grow, so the mount that is about to be made has a greater one than this.
+    let clone = sys::open_tree(target, EMPTY, sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH)?;
+    let newest = sys::fstat(clone)?;
+    sys::close(clone);
     let before = sys::openat(sys::AT_FDCWD, Text::from_literal(c"."), sys::O_PATH, 0)?;
     sys::fchdir(target)?;
     sys::mount_here(source, fstype, r.a, data)?;
@@ -114,12 +113,36 @@ fn mount_legacy(init: &mut Init, index: usize, r: Record, fstype: Text, destinat
     sys::close(before);
     sys::close(target);
     let mount = path::open(init.root, destination)?;
+    if sys::ids_are_unique(&newest) && sys::fstat(mount)?.mnt_id <= newest.mnt_id {
+        return Err(Fail::refusal(refusal::MOUNT_NOT_ON_TOP).at(index as u32));
+    }
     if r.b != 0 {
         propagate(mount, r.b)?;
     }
     remember(init, index, mount)?;
     init.made(mount)?;
-    sys::close(mount);
+    keep(init, index, destination, mount)
+}
+
+/// Keeps the handle of a mount that a later operation names, for that operation: the directory it was mounted on may have
+/// another name by then.
+fn keep(init: &mut Init, index: usize, destination: Text, mount: i32) -> Done {
+    for later in index + 1..init.program.ops {
+        let r = *init.program.record(later)?;
+        let named = match r.kind {
+            kind::MASK | kind::READONLY_PATH => below(init.program.text(r.s)?, destination)?.is_some(),
+            kind::BIND if r.flags & flag::IN_PROC != 0 => below(init.program.text(r.t)?, destination)?.is_some(),
+            kind::SET_MOUNT if r.t != 0 => init.program.text(r.t)?.bytes() == destination.bytes(),
+            _ => false,
+        };
+        if named {
+            init.program.record(index)?.slot = mount;
+            return Ok(());
+        }
+    }
+    if mount != init.dev {
+        sys::close(mount);
+    }
     Ok(())
 }
 
@@ -129,7 +152,12 @@ pub fn bind(init: &mut Init, index: usize, r: Record) -> Done {
     let tree = r.slot;
     let is_directory = sys::fstat(tree)?.mode & sys::S_IFMT == sys::S_IFDIR;
     let shape = if is_directory { Target::Directory } else { Target::File };
-    let target = target(init, r, destination, shape)?;
+    // In the procfs that is planned there, and in no other file system that has its name at the moment.
+    let in_proc = if r.flags & flag::IN_PROC != 0 { planned(init, index, destination)? } else { None };
+    let target = match in_proc {
+        Some((proc, rest)) => path::open_no_symlinks(proc, rest)?,
+        None => target(init, r, destination, shape)?,
+    };
     sys::move_mount(tree, target)?;
     sys::close(target);
     remember(init, index, tree)
@@ -183,14 +211,20 @@ fn propagate(mount: i32, propagation: u64) -> Done {
 }
 
 /// Changes attributes of a detached tree (slot ≥ 0), of the root (-1), of /dev (-2), or of the mount at a path.
-pub fn set_mount(init: &mut Init, r: Record) -> Done {
+pub fn set_mount(init: &mut Init, index: usize, r: Record) -> Done {
     let attr = MountAttr { set: r.a, clear: r.b, propagation: u64::from(r.n), userns: 0 };
     let recursive = if r.flags & flag::RECURSIVE != 0 { sys::AT_RECURSIVE } else { 0 };
     let (fd, opened) = match (r.t, r.slot) {
         (0, -1) => (init.root, false),
         (0, -2) => (init.dev, false),
         (0, slot) => (slot, false),
-        (path, _) => (path::open(init.root, init.program.text(path)?)?, true),
+        (path, _) => {
+            let path = init.program.text(path)?;
+            match planned(init, index, path)? {
+                Some((mount, rest)) if rest.bytes() == b"." => (mount, false),
+                _ => (path::open(init.root, path)?, true),
+            }
+        }
     };
     sys::mount_setattr(fd, EMPTY, sys::AT_EMPTY_PATH | recursive, &attr)?;
     if opened {
@@ -201,38 +235,41 @@ pub fn set_mount(init: &mut Init, r: Record) -> Done {
 
 /// Covers a path with a read-only clone of itself. A path that is not there needs none.
 pub fn readonly_path(init: &mut Init, index: usize, r: Record) -> Done {
-    let Some(target) = existing(init, index, r)? else { return Ok(()) };
-    let clone = sys::open_tree(target, EMPTY, sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH | sys::AT_RECURSIVE)?;
-    let attr = MountAttr { set: sys::MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, userns: 0 };
-    sys::mount_setattr(clone, EMPTY, sys::AT_EMPTY_PATH | sys::AT_RECURSIVE, &attr)?;
-    sys::move_mount(clone, target)?;
-    remember(init, index, clone)?;
-    init.made(clone)?;
-    sys::close(clone);
-    sys::close(target);
+    for target in existing(init, index, r)?.into_iter().flatten() {
+        let clone = sys::open_tree(target, EMPTY, sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH | sys::AT_RECURSIVE)?;
+        let attr = MountAttr { set: sys::MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, userns: 0 };
+        sys::mount_setattr(clone, EMPTY, sys::AT_EMPTY_PATH | sys::AT_RECURSIVE, &attr)?;
+        cover(init, index, clone, target)?;
+    }
     Ok(())
 }
 
 /// Covers a path with an empty directory or a null device of our own.
 pub fn mask(init: &mut Init, index: usize, r: Record) -> Done {
-    let Some(target) = existing(init, index, r)? else { return Ok(()) };
-    let mut attr = MountAttr {
-        set: sys::MOUNT_ATTR_RDONLY | sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NOEXEC,
-        clear: 0,
-        propagation: 0,
-        userns: 0,
-    };
-    let name = match sys::fstat(target)?.mode & sys::S_IFMT {
-        sys::S_IFDIR => {
-            attr.set |= sys::MOUNT_ATTR_NODEV;
-            Text::from_literal(c"empty")
-        }
-        // Without following: a link here would be one that cannot be resolved, and nothing can be mounted on it.
-        sys::S_IFLNK => return Err(Fail::refusal(refusal::NOT_MASKABLE)),
-        _ => Text::from_literal(c"null"),
-    };
-    let cover = sys::open_tree(init.masks, name, sys::OPEN_TREE_CLONE)?;
-    sys::mount_setattr(cover, EMPTY, sys::AT_EMPTY_PATH, &attr)?;
+    for target in existing(init, index, r)?.into_iter().flatten() {
+        let mut attr = MountAttr {
+            set: sys::MOUNT_ATTR_RDONLY | sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NOEXEC,
+            clear: 0,
+            propagation: 0,
+            userns: 0,
+        };
+        let name = match sys::fstat(target)?.mode & sys::S_IFMT {
+            sys::S_IFDIR => {
+                attr.set |= sys::MOUNT_ATTR_NODEV;
+                Text::from_literal(c"empty")
+            }
+            // Without following: a link here would be one that cannot be resolved, and nothing can be mounted on it.
+            sys::S_IFLNK => return Err(Fail::refusal(refusal::NOT_MASKABLE)),
+            _ => Text::from_literal(c"null"),
+        };
+        let null = sys::open_tree(init.masks, name, sys::OPEN_TREE_CLONE)?;
+        sys::mount_setattr(null, EMPTY, sys::AT_EMPTY_PATH, &attr)?;
+        cover(init, index, null, target)?;
+    }
+    Ok(())
+}
+
+fn cover(init: &mut Init, index: usize, cover: i32, target: i32) -> Done {
     sys::move_mount(cover, target)?;
     remember(init, index, cover)?;
     init.made(cover)?;
@@ -241,15 +278,27 @@ pub fn mask(init: &mut Init, index: usize, r: Record) -> Done {
     Ok(())
 }
 
-/// What is at a path that is to be covered, or `None`. What the path has in procfs or sysfs is looked for below the mount
-/// itself: the directory it was mounted on may have changed its name since, and "nothing there" would be the answer for a
-/// file that is not masked then (CVE-2019-19921).
-fn existing(init: &mut Init, index: usize, r: Record) -> Done<Option<i32>> {
+/// What is to be covered for a path: what it leads to, and what the planned mount on its way has there, should that be
+/// another file. The directory that was mounted on may have changed its name since, and "nothing there" would be the
+/// answer for a file that is not masked then (CVE-2019-19921).
+fn existing(init: &mut Init, index: usize, r: Record) -> Done<[Option<i32>; 2]> {
     let path = init.program.text(r.s)?;
-    let found = match kernel_mount(init, index, path)? {
-        Some((mount, below)) => path::open(mount, below),
-        None => path::open(init.root, path),
+    let planned = match planned(init, index, path)? {
+        Some((mount, rest)) => there(path::open_in_mount(mount, rest))?,
+        None => None,
     };
+    let found = there(path::open(init.root, path))?;
+    if let (Some(a), Some(b)) = (planned, found) {
+        let (a, b) = (sys::fstat(a)?, sys::fstat(b)?);
+        if a.ino == b.ino && a.mnt_id == b.mnt_id {
+            found.into_iter().for_each(sys::close);
+            return Ok([planned, None]);
+        }
+    }
+    Ok([planned, found])
+}
+
+fn there(found: Done<i32>) -> Done<Option<i32>> {
     match found {
         Ok(fd) => Ok(Some(fd)),
         Err(f) if f.errno == sys::ENOENT || f.errno == sys::ENOTDIR => Ok(None),
@@ -257,37 +306,44 @@ fn existing(init: &mut Init, index: usize, r: Record) -> Done<Option<i32>> {
     }
 }
 
-/// The handle of the procfs or sysfs on the way to `path`, the last one, and the rest of the path below it. `None` when
-/// there is none, a later mount of another kind covers it, or the way is not to be known from the text.
-fn kernel_mount(init: &mut Init, index: usize, path: Text) -> Done<Option<(i32, Text)>> {
+/// The handle of the planned mount on the way to `path`, the last one before operation `index`, and the rest of the path
+/// below it. `None` when there is none, or the way is not to be known from the text.
+fn planned(init: &mut Init, index: usize, path: Text) -> Done<Option<(i32, Text)>> {
     if path.bytes().split(|byte| *byte == b'/').any(|name| name == b"..") {
         return Ok(None);
     }
-    let mut covered = usize::MAX;
     for index in (0..index).rev() {
         let r = *init.program.record(index)?;
         if r.kind != kind::MOUNT && r.kind != kind::BIND || r.b == 0 {
             continue;
         }
-        let destination = init.program.text(r.t)?.bytes();
-        let below = match path.bytes().strip_prefix(destination) {
-            Some([]) => Text::from_literal(c"."),
-            Some([b'/', ..]) => path.from(destination.len()).ok_or(Fail::refusal(refusal::PATH_TOO_LONG))?,
-            _ => continue,
-        };
-        if destination.len() >= covered {
-            return Ok(None);
+        if let Some(rest) = below(path, init.program.text(r.t)?)? {
+            return Ok((r.slot >= 0).then_some((r.slot, rest)));
         }
-        if r.slot >= 0 && matches!(sys::fs_magic(r.slot)?, sys::PROC_SUPER_MAGIC | sys::SYSFS_MAGIC) {
-            return Ok(Some((r.slot, below)));
-        }
-        covered = destination.len();
     }
     Ok(None)
 }
 
+/// What is left of `path` below `destination`, by their text; `.` when they are the same.
+fn below(path: Text, destination: Text) -> Done<Option<Text>> {
+    let destination = destination.bytes();
+    match path.bytes().strip_prefix(destination) {
+        Some([]) => Ok(Some(Text::from_literal(c"."))),
+        Some([b'/', ..]) => path.from(destination.len()).ok_or(Fail::refusal(refusal::PATH_TOO_LONG)).map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// Makes the new root the root and lets go of the host's mounts, all at once.
-pub fn pivot(init: &mut Init) -> Done {
+pub fn pivot(init: &mut Init, index: usize) -> Done {
+    // Nothing after this goes by the handle of a mount but /dev's.
+    for earlier in 0..index {
+        let r = *init.program.record(earlier)?;
+        if (r.kind == kind::MOUNT || r.kind == kind::BIND) && r.slot >= 0 && r.slot != init.dev {
+            sys::close(r.slot);
+            init.program.record(earlier)?.slot = -1;
+        }
+    }
     sys::fchdir(init.root)?;
     sys::pivot_root_here()?;
     sys::unmount_here()?;

@@ -43,6 +43,15 @@ pub fn open_no_symlinks(root: i32, path: Text) -> Done<i32> {
     sys::openat2(root, path, sys::O_PATH, 0, IN_ROOT | sys::RESOLVE_NO_SYMLINKS)
 }
 
+/// A handle on what a mount has at `path`. Links are followed in procfs and sysfs only, which have their own: any other
+/// may lead out of the mount, and is nothing here.
+pub fn open_in_mount(mount: i32, path: Text) -> Done<i32> {
+    if matches!(sys::fs_magic(mount)?, sys::PROC_SUPER_MAGIC | sys::SYSFS_MAGIC) {
+        return open(mount, path);
+    }
+    open_no_symlinks(mount, path).map_err(|f| if f.errno == sys::ELOOP { Fail { errno: sys::ENOENT, ..f } } else { f })
+}
+
 /// Whether `path` leads to a directory.
 pub fn is_directory(root: i32, path: Text) -> Done<bool> {
     match sys::openat2(root, path, sys::O_PATH | sys::O_DIRECTORY, 0, IN_ROOT) {

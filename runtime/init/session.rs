@@ -44,8 +44,17 @@ pub fn terminal(init: &mut Init, index: usize, r: Record) -> Done {
     const TIOCGPTPEER: usize = 0x5441;
     const TIOCSWINSZ: usize = 0x5414;
     let flags = sys::O_RDWR | sys::O_NOCTTY;
-    let how = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_SYMLINKS | sys::RESOLVE_NO_MAGICLINKS;
-    let master = sys::openat2(init.root, Text::from_literal(c"/dev/pts/ptmx"), flags, 0, how)?;
+    // Its ptmx is devpts's own if nothing is mounted over it. Any other device would be opened before it is known.
+    let pts = path::open_no_symlinks(init.root, Text::from_literal(c"/dev/pts"))?;
+    if sys::fs_magic(pts)? != sys::DEVPTS_SUPER_MAGIC {
+        return Err(Fail::refusal(refusal::NOT_A_PTMX));
+    }
+    let how = sys::RESOLVE_BENEATH | sys::RESOLVE_NO_XDEV | sys::RESOLVE_NO_SYMLINKS;
+    let master = match sys::openat2(pts, Text::from_literal(c"ptmx"), flags, 0, how) {
+        Err(f) if f.errno == sys::EXDEV => return Err(Fail::refusal(refusal::NOT_A_PTMX)),
+        other => other?,
+    };
+    sys::close(pts);
     let st = sys::fstat(master)?;
     let is_ptmx = st.mode & sys::S_IFMT == sys::S_IFCHR && st.rdev_major == 5 && st.rdev_minor == 2;
     if !is_ptmx || sys::fs_magic(master)? != sys::DEVPTS_SUPER_MAGIC {

@@ -32,6 +32,8 @@ const NAME: &str = "notify.sock";
 const BARRIER: Duration = Duration::from_secs(30);
 /// How long the manager may take to accept one message.
 const SEND: Duration = Duration::from_secs(10);
+/// Messages that are read before something else gets its turn.
+const AT_ONCE: usize = 64;
 /// Bytes of one message; systemd reads no more than a page, either.
 const MESSAGE: usize = 4096;
 
@@ -157,14 +159,15 @@ impl Forward<'_> {
         }
     }
 
-    /// Reads what the container has sent, without waiting for more. Once the service is ready the rest is thrown away,
+    /// Reads what the container has sent, without waiting for more, and no more at a time than [`AT_ONCE`] messages: a
+    /// container that never stops sending must not keep its runtime from other things. Once the service is ready the rest is thrown away,
     /// because a full socket would block the container.
     ///
     /// # Errors
     /// The manager cannot be reached.
     pub fn step(&mut self) -> Result<()> {
         let mut message = [0; MESSAGE];
-        loop {
+        for _ in 0..AT_ONCE {
             // No room for control messages: descriptors that a container sends are closed by the kernel.
             match rustix::net::recv(self.from, &mut message, RecvFlags::DONTWAIT) {
                 Ok((count, _)) => {

@@ -3,8 +3,13 @@
 use crate::bundle::Bundle;
 use crate::case::{Container, Ground, same};
 use crate::host;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use serde_json::{Value, json};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::process::Command;
 
 crate::cases! {
     init_is_in_the_configured_cgroup_of_every_hierarchy [Needs(CgroupV1)];
@@ -25,6 +30,8 @@ crate::cases! {
     unified_keys_on_v1_are_refused [Needs(CgroupV1)];
     a_cgroup_in_use_is_refused [Needs(CgroupV1), Differs("a cgroup with processes in it is refused")];
     a_cgroups_path_with_dots_stays_inside [Needs(CgroupV1)];
+    a_cgroup_of_any_name_is_found_and_removed [Differs("names are bytes, not text")];
+    cgroups_many_levels_deep_are_found_and_removed [Differs("one directory is open at a time")];
     update_changes_limits_by_flags [Needs(CgroupV1)];
     update_understands_units [Needs(CgroupV1)];
     update_with_zeros_leaves_everything [Needs(CgroupV1)];
@@ -191,6 +198,52 @@ fn a_cgroup_in_use_is_refused(g: &Ground) -> Result<()> {
     let output = g.container(&bundle).create(&[])?;
     ensure!(output.code == 1 && output.says("cgroup"), "{output}");
     first.expect("running")
+}
+
+/// Where the container could make cgroups, if it could write to its own.
+fn own_cgroup(c: &Container) -> Result<PathBuf> {
+    let text = host::read(format!("/proc/{}/cgroup", c.pid()?).as_ref())?;
+    let path = text.lines().find_map(|line| line.strip_prefix("0::"));
+    let dir = path.map(|path| c.ground.host.cgroup_dirs(path)).unwrap_or_default();
+    dir.into_iter().find(|dir| dir.join("cgroup.kill").exists()).context("no unified cgroup")
+}
+
+fn a_cgroup_of_any_name_is_found_and_removed(g: &Ground) -> Result<()> {
+    let c = g.sleeping(&g.bundle()?)?;
+    let pid = c.pid()?;
+    let child = own_cgroup(&c)?.join(OsStr::from_bytes(b"\xff\x1b[2J"));
+    std::fs::create_dir(&child)?;
+    std::fs::write(child.join("cgroup.procs"), pid.to_string())?;
+    let listed = c.call("ps", &["--format", "json"])?.success()?;
+    ensure!(listed.stdout.contains(&pid.to_string()), "not listed: {listed}");
+    c.call("delete", &["--force"])?.success()?;
+    ensure!(!child.exists(), "the cgroup is still there");
+    Ok(())
+}
+
+fn cgroups_many_levels_deep_are_found_and_removed(g: &Ground) -> Result<()> {
+    let c = g.sleeping(&g.bundle()?)?;
+    let (pid, top) = (c.pid()?, own_cgroup(&c)?);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut dir = openat(CWD, &top, flags, Mode::empty())?;
+    // More than a process may have open, and a path longer than PATH_MAX.
+    for _ in 0..1200 {
+        mkdirat(&dir, "deeper", Mode::RWXU)?;
+        dir = openat(&dir, "deeper", flags, Mode::empty())?;
+    }
+    let tasks = openat(&dir, "cgroup.procs", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(&tasks, pid.to_string().as_bytes())?;
+    let limited = |command: &str, flags: &[&str]| {
+        let mut call = Command::new("prlimit");
+        let own = c.command(command, flags);
+        call.args(["--nofile=256:256", "--"]).arg(own.get_program()).args(own.get_args());
+        g.recorder.run(call)?.success()
+    };
+    let listed = limited("ps", &["--format", "json"])?;
+    ensure!(listed.stdout.contains(&pid.to_string()), "not listed: {listed}");
+    limited("delete", &["--force"])?;
+    ensure!(!top.exists(), "the cgroup is still there");
+    Ok(())
 }
 
 fn a_cgroups_path_with_dots_stays_inside(g: &Ground) -> Result<()> {

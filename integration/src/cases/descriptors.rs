@@ -1,12 +1,13 @@
 //! What is handed over to the program: descriptors, LISTEN_FDS, NOTIFY_SOCKET, the pidfd socket.
 
-use crate::case::{Ground, same};
+use crate::case::{Container, Ground, same};
 use crate::cases::terminal::receive;
 use crate::host;
-use crate::process::{DEADLINE, eventually, readable_within};
+use crate::process::{DEADLINE, Running, eventually, readable_within};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::Path;
 
 crate::cases! {
     only_the_standard_descriptors_are_open;
@@ -20,6 +21,8 @@ crate::cases! {
     exec_and_run_see_the_same_descriptors;
     a_closed_standard_input_becomes_dev_null [Differs("a closed standard stream becomes /dev/null")];
     readiness_is_forwarded_to_the_notify_socket;
+    the_container_cannot_put_files_beside_the_notify_socket [Differs("its directory is mounted read-only")];
+    a_service_that_is_never_ready_can_be_deleted [Differs("the lock is given back before the wait")];
     the_pidfd_of_init_is_sent [Differs("--pidfd-socket")];
     the_pidfd_of_an_exec_is_sent [Differs("--pidfd-socket")];
 }
@@ -147,6 +150,42 @@ fn readiness_is_forwarded_to_the_notify_socket(g: &Ground) -> Result<()> {
     drain.join().map_err(|_| anyhow::anyhow!("the reader panicked"))??;
     ensure!(received.contains("READY=1") && received.contains(&format!("MAINPID={}", c.pid()?)), "{received}");
     ensure!(!received.contains("STATUS="), "forwarded more than readiness: {received}");
+    Ok(())
+}
+
+/// A service that runs, and the `start` that waits for it to be ready.
+fn unready<'a>(g: &'a Ground, path: &Path) -> Result<(Container<'a>, Running)> {
+    let mut bundle = g.bundle()?;
+    bundle.args(&["/bin/sleep", "1000"]);
+    let c = g.container(&bundle);
+    let mut create = c.create_command(&[])?;
+    create.env("NOTIFY_SOCKET", path);
+    g.recorder.run(create)?.success()?;
+    let mut start = c.command("start", &[]);
+    start.env("NOTIFY_SOCKET", path);
+    let starting = g.recorder.start(start, None)?;
+    c.wait_for_program()?;
+    Ok((c, starting))
+}
+
+fn the_container_cannot_put_files_beside_the_notify_socket(g: &Ground) -> Result<()> {
+    let path = g.dir.join("notify");
+    let _socket = UnixDatagram::bind(&path)?;
+    let (c, starting) = unready(g, &path)?;
+    let inside = format!("/proc/{}/root/run/notify", c.pid()?);
+    let made = std::fs::create_dir(Path::new(&inside).join("made"));
+    ensure!(made.is_err(), "the container can write into the state directory");
+    c.kill("KILL")?.success()?;
+    starting.wait(DEADLINE)?;
+    Ok(())
+}
+
+fn a_service_that_is_never_ready_can_be_deleted(g: &Ground) -> Result<()> {
+    let path = g.dir.join("notify");
+    let _socket = UnixDatagram::bind(&path)?;
+    let (c, starting) = unready(g, &path)?;
+    c.call("delete", &["--force"])?.success()?;
+    starting.wait(DEADLINE)?;
     Ok(())
 }
 

@@ -18,6 +18,7 @@ crate::cases! {
     start_of_a_paused_container_is_refused;
     state_and_list_say_paused;
     pause_of_a_created_container_is_accepted;
+    a_container_that_the_v1_freezer_holds_is_paused [Needs(CgroupV1), Differs("on a hybrid host both freezers count")];
     create_into_a_frozen_cgroup_does_not_hang [Needs(CgroupV1)];
 }
 
@@ -54,6 +55,20 @@ fn pause_freezes_every_process_and_resume_thaws(g: &Ground) -> Result<()> {
     c.call("resume", &[])?.success()?;
     c.expect("running")?;
     tick_moves(&c)
+}
+
+fn a_container_that_the_v1_freezer_holds_is_paused(g: &Ground) -> Result<()> {
+    let c = ticking(g)?;
+    let state = g.host.cgroup_file("freezer", c.bundle.cgroups_path(), "freezer.state")?;
+    std::fs::write(&state, "FROZEN")?;
+    c.expect("paused")?;
+    // What joined it would not return.
+    c.exec(&[], &["/bin/true"])?.refused("paused")?;
+    c.call("resume", &[])?.success()?;
+    tick_moves(&c)?;
+    std::fs::write(&state, "FROZEN")?;
+    c.kill("KILL")?.success()?;
+    c.wait_until("stopped")
 }
 
 fn resume_of_a_running_container_is_refused(g: &Ground) -> Result<()> {

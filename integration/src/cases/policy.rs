@@ -275,15 +275,26 @@ fn a_refusal_leaves_nothing(g: &Ground) -> Result<()> {
 
 fn a_link_to_a_sensitive_path_is_refused(g: &Ground) -> Result<()> {
     g.level(Some("baseline"));
-    for (target, link) in
-        [("/", "whole"), ("/etc", "etc"), ("/proc/self/root", "magic"), ("/usr/lib/../../etc", "dots")]
-    {
+    for (target, link, words) in [
+        ("/", "whole", "[sensitive-binds]"),
+        ("/etc", "etc", "[sensitive-binds]"),
+        ("/usr/lib/../../etc", "dots", "[sensitive-binds]"),
+        // At any level.
+        ("/proc/self/root", "magic", "through a magic link"),
+    ] {
         let link = g.dir.join(link);
         std::os::unix::fs::symlink(target, &link)?;
         let mut bundle = g.bundle()?;
         bundle.bind(&link, "/mnt", &["bind", "ro"]);
-        g.run(&bundle)?.refused("[sensitive-binds]")?;
+        g.run(&bundle)?.refused(words)?;
     }
+    let mut bundle = g.bundle()?;
+    bundle.bind(std::path::Path::new("/proc/self/root"), "/mnt", &["bind", "ro"]);
+    g.run(&bundle)?.refused("[sensitive-binds]")?;
+    let mut bundle = g.bundle()?;
+    let missing = format!("lowerdir={}:{}", g.dir.join("missing").display(), bundle.rootfs().display());
+    bundle.mount("/mnt", "overlay", "overlay", &[&missing]);
+    g.run(&bundle)?.refused("the layer of an overlay does not exist")?;
     let mut bundle = g.bundle()?;
     let layers = format!("lowerdir={}:{}", g.dir.join("etc").display(), bundle.rootfs().display());
     bundle.mount("/mnt", "overlay", "overlay", &[&layers]);

@@ -17,6 +17,7 @@ crate::cases! {
     recorded_arguments_are_the_only_ones [CasemateOnly("seccomp record")];
     what_is_denied_while_recording_is_told_and_not_allowed [CasemateOnly("seccomp record")];
     the_exit_code_of_a_recording_is_the_programs [CasemateOnly("seccomp record")];
+    the_program_of_a_recording_gets_nothing_of_the_recorders [CasemateOnly("seccomp record")];
     a_killed_recorder_leaves_nothing [CasemateOnly("seccomp record")];
     a_denied_call_is_traced_with_its_count [CasemateOnly("seccomp trace")];
     a_call_that_ends_in_sigsys_is_traced [CasemateOnly("seccomp trace")];
@@ -48,6 +49,19 @@ fn names(profile: &Value) -> Vec<String> {
     let rules = profile["syscalls"].as_array().into_iter().flatten();
     let all = rules.flat_map(|rule| rule["names"].as_array().into_iter().flatten());
     all.filter_map(|name| name.as_str().map(str::to_owned)).collect()
+}
+
+fn the_program_of_a_recording_gets_nothing_of_the_recorders(g: &Ground) -> Result<()> {
+    let mut bundle = g.bundle()?;
+    bundle.sh("ls -l /proc/self/fd").write()?;
+    let (id, file) = (g.id(), g.dir.join("recorded.json"));
+    let options = ["seccomp", "record", "--id", &id, "-o", &file.to_string_lossy(), "--"].map(str::to_owned);
+    let mut call = g.command(&options.iter().map(String::as_str).collect::<Vec<_>>());
+    // Nobody has opened it: it is the number that the first of the recorder's own files would get.
+    call.arg(&bundle.dir).env("LISTEN_FDS", "1");
+    let output = g.recorder.run(call)?;
+    ensure!(!output.says("recorded.json") && !output.says("pipe:["), "{output}");
+    output.refused("not open").map(drop)
 }
 
 /// What a program prints under a profile.

@@ -57,6 +57,7 @@ pub const ENOEXEC: i32 = 8;
 pub const EAGAIN: i32 = 11;
 pub const EACCES: i32 = 13;
 pub const EEXIST: i32 = 17;
+pub const EXDEV: i32 = 18;
 pub const ENOTDIR: i32 = 20;
 pub const EINVAL: i32 = 22;
 pub const ENOSYS: i32 = 38;

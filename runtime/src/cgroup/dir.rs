@@ -3,10 +3,12 @@
 //! Paths below a mount are resolved with openat2(2) so that neither a symbolic link nor another mount
 //! on the way can lead elsewhere: the directory that was checked is the one written to.
 
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::{self, Errno};
+use rustix::path::Arg;
 
 use super::Error;
 use super::layout::Version;
@@ -50,6 +52,22 @@ impl Dir {
         }
     }
 
+    /// Opens a child, whatever bytes its name has; `shown` is its name for messages.
+    pub(super) fn child(&self, name: &CStr, shown: String) -> Result<Option<Self>, Error> {
+        match openat2(&self.fd, name, DIRECTORY) {
+            Ok(fd) => Ok(Some(Self { fd, name: shown })),
+            Err(Errno::NOENT | Errno::NODEV) => Ok(None),
+            Err(errno) => Err(Error::call("openat2", shown, errno)),
+        }
+    }
+
+    /// Opens the directory above. Nobody can move a cgroup to another one, so it is the one that this one was found in.
+    pub(super) fn parent(&self) -> Result<Self, Error> {
+        let fd = fs::openat(&self.fd, "..", DIRECTORY | OFlags::NOFOLLOW, Mode::empty());
+        let name = format!("{}/..", self.name.trim_end_matches("/.."));
+        Ok(Self { fd: fd.map_err(|errno| Error::call("openat", name.clone(), errno))?, name })
+    }
+
     /// Makes one directory; `false` if it is there already.
     pub(super) fn mkdir(&self, component: &str) -> Result<bool, Error> {
         match fs::mkdirat(&self.fd, component, Mode::from_raw_mode(0o755)) {
@@ -60,7 +78,7 @@ impl Dir {
     }
 
     /// Removes one directory.
-    pub(super) fn rmdir(&self, component: &str) -> Result<(), Errno> {
+    pub(super) fn rmdir(&self, component: impl Arg) -> Result<(), Errno> {
         fs::unlinkat(&self.fd, component, AtFlags::REMOVEDIR)
     }
 
@@ -134,16 +152,17 @@ impl Dir {
     }
 
     /// The names of the child cgroups.
-    pub(super) fn children(&self) -> Result<Vec<String>, Error> {
+    pub(super) fn children(&self) -> Result<Vec<CString>, Error> {
         self.entries(FileType::Directory)
     }
 
-    /// The names of the files.
+    /// The names of the files, which are the kernel's own.
     pub(super) fn files(&self) -> Result<Vec<String>, Error> {
-        self.entries(FileType::RegularFile)
+        let names = self.entries(FileType::RegularFile)?;
+        Ok(names.iter().map(|name| name.to_string_lossy().into_owned()).collect())
     }
 
-    fn entries(&self, file_type: FileType) -> Result<Vec<String>, Error> {
+    fn entries(&self, file_type: FileType) -> Result<Vec<CString>, Error> {
         let fail = |call, errno| Error::call(call, self.name.clone(), errno);
         let fd = match self.open_file(".", OFlags::RDONLY | OFlags::DIRECTORY) {
             Ok(fd) => fd,
@@ -158,9 +177,9 @@ impl Dir {
                 Err(Errno::NOENT | Errno::NODEV) => break,
                 Err(errno) => return Err(fail("getdents64", errno)),
             };
-            let name = entry.file_name().to_string_lossy();
-            if entry.file_type() == file_type && name != "." && name != ".." {
-                names.push(name.into_owned());
+            let name = entry.file_name();
+            if entry.file_type() == file_type && !matches!(name.to_bytes(), b"." | b"..") {
+                names.push(name.to_owned());
             }
         }
         Ok(names)
@@ -191,7 +210,7 @@ pub(super) fn read_all(fd: impl AsFd) -> Result<String, Errno> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn openat2(dir: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+fn openat2(dir: &OwnedFd, path: impl Arg + Copy, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve =
         ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
     // EAGAIN means that a rename or a mount raced with the lookup; 128 in a row is no accident.

@@ -42,22 +42,20 @@ impl Cgroup {
     /// [`Error::Gone`] or a failed call.
     pub fn thaw(&self) -> Result<(), Error> {
         match self.freezer()? {
-            Freezer::Unified(dir) => dir.write("cgroup.freeze", "0"),
+            Freezer::Unified(dir) => dir.write("cgroup.freeze", "0").and_then(|()| self.thaw_v1()),
             Freezer::V1(dir) => dir.write("freezer.state", "THAWED"),
         }
     }
 
-    /// Whether the container is paused; a cgroup that is gone is not.
+    /// Whether the container is paused; a cgroup that is gone is not. On a hybrid host by either freezer: this runtime
+    /// uses the unified one there, but a process that joins what the other has stopped does not return either.
     ///
     /// # Errors
     /// A failed call.
     pub fn is_frozen(&self) -> Result<bool, Error> {
-        match self.freezer() {
-            Ok(Freezer::Unified(dir)) => Ok(dir.read("cgroup.freeze")?.is_some_and(|f| f.trim() == "1")),
-            Ok(Freezer::V1(dir)) => Ok(dir.read("freezer.state")?.is_some_and(|state| state.trim() != "THAWED")),
-            Err(Error::Gone) => Ok(false),
-            Err(error) => Err(error),
-        }
+        let unified = self.unified()?.map(|dir| dir.read("cgroup.freeze")).transpose()?.flatten();
+        let v1 = self.v1("freezer")?.map(|dir| dir.read("freezer.state")).transpose()?.flatten();
+        Ok(unified.is_some_and(|freeze| freeze.trim() == "1") || v1.is_some_and(|state| state.trim() != "THAWED"))
     }
 
     fn freezer(&self) -> Result<Freezer<'_>, Error> {

@@ -44,6 +44,7 @@ mod resources;
 pub mod stats;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub use create::Prepared;
 pub use error::Error;

@@ -6,20 +6,18 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::dir::{Dir, read_all};
+use super::walk::walk;
 use super::{Cgroup, Error};
 
 /// Adds the pids of a cgroup and of all below it, as seen from the caller's pid namespace.
-pub(super) fn collect(dir: &Dir, pids: &mut Vec<i32>) -> Result<(), Error> {
-    if let Some(text) = read_procs(dir)? {
+pub(super) fn collect(top: &Dir, pids: &mut Vec<i32>) -> Result<(), Error> {
+    let mut enter = |dir: &Dir| {
+        let text = read_procs(dir)?.unwrap_or_default();
         // Processes of another pid namespace, which is none below ours, show as 0.
         pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|&pid| pid > 0));
-        for child in dir.children()? {
-            if let Some(child) = dir.open(&child)? {
-                collect(&child, pids)?;
-            }
-        }
-    }
-    Ok(())
+        Ok(())
+    };
+    walk(top, &mut enter, &mut |_, _| Ok(()))
 }
 
 /// `cgroup.procs`, empty for a threaded cgroup: its processes are listed by the domain above it.
@@ -104,7 +102,7 @@ impl Cgroup {
 
     /// Thaws the v1 freezer of a hybrid host. This runtime never freezes there, but someone else may
     /// have, and unlike that of v2 the v1 freezer does not let a killed process die.
-    fn thaw_v1(&self) -> Result<(), Error> {
+    pub(super) fn thaw_v1(&self) -> Result<(), Error> {
         match self.v1("freezer")? {
             Some(dir) => dir.write("freezer.state", "THAWED"),
             None => Ok(()),

@@ -1,5 +1,6 @@
 //! Removing a container's cgroups.
 
+use std::ffi::CStr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use rustix::io::Errno;
 use super::dir::Dir;
 use super::freeze::wait_event;
 use super::layout::Version;
+use super::walk::walk;
 use super::{Cgroup, Error, Place};
 
 impl Cgroup {
@@ -48,9 +50,7 @@ fn remove_tree(version: Version, parent: &Dir, name: &str, until: Instant) -> Re
             Err(errno) => return Err(Error::call("rmdir", format!("{}/{name}", parent.name), errno)),
         }
         let Some(dir) = parent.open(name)? else { return Ok(()) };
-        thaw(version, &dir)?;
-        let children = dir.children()?.into_iter();
-        Error::collect(children.filter_map(|child| remove_tree(version, &dir, &child, until).err()).collect())?;
+        walk(&dir, &mut |dir| thaw(version, dir), &mut remove_child)?;
         match parent.rmdir(name) {
             Ok(()) | Err(Errno::NOENT | Errno::NODEV) => return Ok(()),
             Err(_) => {}
@@ -65,6 +65,14 @@ fn remove_tree(version: Version, parent: &Dir, name: &str, until: Instant) -> Re
         // v1 has no event for this. On v2 the directory can stay busy for a moment after the event.
         sleep(pause.min(left));
         pause = (pause * 2).min(Duration::from_millis(10));
+    }
+}
+
+/// One that is in use stays, and keeps those above it, for the next round.
+fn remove_child(parent: &Dir, name: &CStr) -> Result<(), Error> {
+    match parent.rmdir(name) {
+        Ok(()) | Err(Errno::NOENT | Errno::NODEV | Errno::BUSY) => Ok(()),
+        Err(errno) => Err(Error::call("rmdir", format!("{}/{}", parent.name, name.to_bytes().escape_ascii()), errno)),
     }
 }
 

@@ -3,8 +3,8 @@
 use super::Root;
 use crate::cgroup;
 use crate::cli::Globals;
-use crate::error::Result;
-use crate::launch::Sources;
+use crate::error::{Call as _, Context as _, Kind, Result};
+use crate::launch::{self, Sources};
 use crate::log::Log;
 use crate::plan::{Facts, FileKind, Source, clean};
 use crate::policy::{
@@ -13,6 +13,7 @@ use crate::policy::{
 use crate::policy_file;
 use crate::spec::Spec;
 use crate::state::Container;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
 /// What the command line says about the level.
@@ -94,7 +95,7 @@ pub fn admit_sources(
     }
     let mut paths = sources.paths()?;
     for layer in policy::overlay_layers(spec) {
-        paths.extend(looked_up(&layer));
+        paths.push(looked_up(&layer)?);
     }
     let state = std::fs::canonicalize(&root.path).unwrap_or_else(|_| root.path.clone());
     let seen = |source| Seen { source, same_as: same_as(source).or_else(|| holds_state(source, &state)) };
@@ -110,14 +111,16 @@ fn holds_state(source: &Source, state: &Path) -> Option<&'static str> {
     (place.starts_with(state) || state.starts_with(place)).then_some("/run/casemate")
 }
 
-/// Where a layer of an overlay is. The kernel looks it up once more; `None` for what is not there: mounting it fails.
-fn looked_up(path: &str) -> Option<Source> {
-    let real_path = std::fs::canonicalize(path).ok()?.to_string_lossy().into_owned();
-    let stat = rustix::fs::stat(path).ok()?;
-    let (device, inode) = (stat.st_dev, stat.st_ino);
-    // A handle of no source's.
-    let handle = usize::MAX;
-    Some(Source { handle, path: path.to_string(), real_path, device, inode, kind: FileKind::Directory })
+/// Where a layer of an overlay is. The kernel looks it up once more.
+fn looked_up(path: &str) -> Result<Source> {
+    use rustix::fs::{Mode, OFlags, open};
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // One that is not there now may be by the time of the mount, and would not have been looked at.
+    let layer = open(path, flags, Mode::empty())
+        .call("open", path)
+        .map_err(|error| error.as_kind(Kind::InvalidConfig))
+        .hint("the layer of an overlay does not exist or cannot be reached")?;
+    launch::place_of(layer.as_fd(), path, usize::MAX)
 }
 
 /// The sensitive directory or socket that a source is under another name.

@@ -20,10 +20,13 @@ use std::process::ExitCode;
 /// # Errors
 /// What `create` or `start` would say.
 pub fn run(root: &Root, systemd_cgroup: bool, gate: &Gate, request: &Run, log: &Log) -> Result<ExitCode> {
-    watched(root, systemd_cgroup, gate, request, &mut |_| Ok(()), log)
+    // Before anything is opened here: a number that the caller counts and did not open would be ours.
+    let caller = Caller::secure(request.create.preserve_fds)?;
+    watched(root, systemd_cgroup, gate, request, caller, &mut |_| Ok(()), log)
 }
 
-/// The same; `before_start` is called when the container is created, and its failure ends it.
+/// The same; `before_start` is called when the container is created, and its failure ends it. `caller` was secured before
+/// anything was opened.
 ///
 /// # Errors
 /// See [`run`].
@@ -32,11 +35,10 @@ pub(super) fn watched(
     systemd_cgroup: bool,
     gate: &Gate,
     request: &Run,
+    caller: Caller,
     before_start: &mut dyn FnMut(&Made) -> Result<()>,
     log: &Log,
 ) -> Result<ExitCode> {
-    // Before anything is opened here: a number that the caller counts and did not open would be ours.
-    let caller = Caller::secure(request.create.preserve_fds)?;
     if request.detach {
         let made = create::make(root, systemd_cgroup, gate, &request.create, Mode::RunDetached, caller, log)?;
         start(made)?;

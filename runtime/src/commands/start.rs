@@ -68,6 +68,8 @@ pub fn run(root: &Root, id: &ContainerId, log: &Log) -> Result<()> {
     if let Some((host, socket)) = notified
         && let Some(pid) = Pid::from_raw(process.pid())
     {
+        // Without the lock: how long it takes is the service's to say, and it can be deleted meanwhile.
+        drop(container);
         socket.forward_until_ready(&host, pid, process.as_fd())?;
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Room for a plan's handles: a config may name more files than RLIMIT_NOFILE lets a process have open.
 
 use crate::error::{Call, Error, Kind, Result};
+use crate::plan::Plan;
 use crate::program::Op;
 use crate::sys::descriptors::{Limit, limit, set_limit};
 
@@ -10,13 +11,14 @@ const OWN: u64 = 64;
 /// RLIMIT_NOFILE of getrlimit(2).
 const NOFILE: u32 = 7;
 
-/// Makes room for `handles` more descriptors, by raising the soft limit to the hard one where it is too low; answers what
-/// it was, for [`restore`], if it was raised.
+/// Makes room for the handles of a plan and for those that init keeps of its mounts, by raising the soft limit to the hard
+/// one where it is too low; answers what it was, for [`restore`], if it was raised.
 ///
 /// # Errors
 /// A hard limit that is too low.
-pub fn make_room(handles: usize) -> Result<Option<Limit>> {
-    let needed = handles as u64 + OWN;
+pub fn make_room(plan: &Plan) -> Result<Option<Limit>> {
+    let mounts = plan.program.iter().filter(|op| matches!(op, Op::Mount { .. })).count();
+    let needed = (plan.handles.len() + mounts) as u64 + OWN;
     let before = limit().call("prlimit64", "RLIMIT_NOFILE")?;
     if before.soft >= needed {
         return Ok(None);

@@ -13,7 +13,7 @@ mod sources;
 mod start;
 
 pub use listener::deliver as deliver_listener;
-pub use sources::Sources;
+pub use sources::{Sources, place_of};
 pub use start::{Expected, connect, listen, start};
 
 use crate::cgroup::{Cgroup, Join};
@@ -87,7 +87,7 @@ pub fn spawn(mut plan: Plan, means: Means<'_>) -> Result<Init> {
     let unified = join.unified.take();
     // Sources were opened with room for all handles.
     let raised = match means.sources.limit {
-        None => descriptors::make_room(plan.handles.len())?,
+        None => descriptors::make_room(&plan)?,
         raised => raised,
     };
     if let Some(before) = raised {

@@ -47,7 +47,7 @@ impl Sources {
     /// # Errors
     /// A path that does not exist or is not what the plan takes it for.
     pub fn open(plan: &Plan) -> Result<Sources> {
-        let limit = descriptors::make_room(plan.handles.len())?;
+        let limit = descriptors::make_room(plan)?;
         let mut files = Vec::with_capacity(plan.handles.len());
         for handle in &plan.handles {
             files.push(match handle {
@@ -85,15 +85,7 @@ impl Sources {
         let mut sources = Vec::new();
         for (handle, opened) in self.files.iter().enumerate() {
             let Some(Opened { fd, path, kind: None }) = opened else { continue };
-            let stat = fstat(fd).call("fstat", path)?;
-            sources.push(Source {
-                handle,
-                path: path.clone(),
-                real_path: real_path(&procfs, fd.as_fd(), path)?,
-                device: stat.st_dev,
-                inode: stat.st_ino,
-                kind: file_kind(&stat),
-            });
+            sources.push(place(&procfs, fd.as_fd(), path, handle)?);
         }
         Ok(sources)
     }
@@ -111,6 +103,26 @@ impl Sources {
         }
         Ok(joined)
     }
+}
+
+/// What is open under `path`, by where it really is; `handle` is its place in the plan.
+///
+/// # Errors
+/// As [`Sources::paths`].
+pub fn place_of(file: BorrowedFd<'_>, path: &str, handle: usize) -> Result<Source> {
+    place(&Procfs::open()?, file, path, handle)
+}
+
+fn place(procfs: &Procfs, file: BorrowedFd<'_>, path: &str, handle: usize) -> Result<Source> {
+    let stat = fstat(file).call("fstat", path)?;
+    Ok(Source {
+        handle,
+        path: path.into(),
+        real_path: real_path(procfs, file, path)?,
+        device: stat.st_dev,
+        inode: stat.st_ino,
+        kind: file_kind(&stat),
+    })
 }
 
 /// Where the file is now, as the kernel says (proc_pid_fd(5)). For a file that was deleted, or that is in another mount
@@ -146,12 +158,43 @@ fn file_kind(stat: &Stat) -> FileKind {
     }
 }
 
-/// The source of a bind mount.
+/// The source of a bind mount. A magic link (proc(5), `/proc/PID/fd` and the like) is followed where the configuration
+/// itself names it. A link on the way, which a volume may have, does not lead through one: it could stand for a descriptor
+/// of casemate's own, or for another mount namespace.
 fn open_source(path: &str) -> Result<OwnedFd> {
-    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .call("open", path)
-        .map_err(|e| e.as_kind(Kind::InvalidConfig))
-        .hint("the source of a bind mount does not exist or cannot be reached")
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let (link, rest) = magic_link(path);
+    let opened = match link {
+        "" => openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS),
+        link => rustix::fs::open(link, flags, Mode::empty()).and_then(|at| match rest {
+            "" => Ok(at),
+            rest => openat2(at, rest, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS),
+        }),
+    };
+    let hint = match opened {
+        Err(Errno::LOOP) => "a link on the way leads in circles, or through a magic link of /proc",
+        _ => "the source of a bind mount does not exist or cannot be reached",
+    };
+    opened.call("open", path).map_err(|e| e.as_kind(Kind::InvalidConfig)).hint(hint)
+}
+
+/// The magic link that `path` begins with, and what follows it; both empty parts of it when there is none.
+fn magic_link(path: &str) -> (&str, &str) {
+    let parts: Vec<&str> = path.split('/').collect();
+    let is_process = |part: &str| matches!(part, "self" | "thread-self") || part.parse::<u32>().is_ok();
+    let (at, kind) = match parts.as_slice() {
+        ["", "proc", process, "task", _, kind, ..] if is_process(process) => (6, *kind),
+        ["", "proc", process, kind, ..] if is_process(process) => (4, *kind),
+        _ => return ("", path),
+    };
+    let count = match kind {
+        "root" | "cwd" | "exe" => at,
+        "fd" | "map_files" | "ns" => at + 1,
+        _ => return ("", path),
+    };
+    let length = parts.iter().take(count).map(|part| part.len() + 1).sum::<usize>() - 1;
+    let (link, rest) = path.split_at(length.min(path.len()));
+    (link, rest.trim_start_matches('/'))
 }
 
 /// What is bound on /proc must be the root of a procfs: anything else would take the writes that label the process

@@ -281,7 +281,8 @@ fn notify_mount(b: &mut Builder<'_>, request: &CreateRequest) {
         let mount = spec::Mount {
             destination: "/run/notify".into(),
             source: directory.clone(),
-            options: vec!["bind".into(), "nosuid".into(), "noexec".into(), "nodev".into(), "private".into()],
+            // Read-only: it is the host's state directory. Messages can be sent to the socket all the same.
+            options: ["bind", "ro", "nosuid", "noexec", "nodev", "private"].map(Into::into).to_vec(),
             ..Default::default()
         };
         mounts::build(b, &[mount]);

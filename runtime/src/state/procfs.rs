@@ -1,7 +1,7 @@
 //! The host's procfs, read through a descriptor that was verified to be one.
 
 use std::io::Read as _;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstat, fstatfs, open, openat2};
 use rustix::io::Errno;
@@ -82,6 +82,15 @@ impl Procfs {
         let path = format!("{pid}/root");
         rustix::fs::openat(&self.root, path.as_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
             .call("openat", format_args!("/proc/{path}"))
+    }
+
+    /// Opens the file behind a descriptor of the caller's, an `O_PATH` one that was looked at, for more.
+    ///
+    /// # Errors
+    /// What openat(2) reports.
+    pub fn reopen(&self, file: BorrowedFd<'_>, flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
+        let path = format!("{}/fd/{}", std::process::id(), file.as_raw_fd());
+        rustix::fs::openat(&self.root, path.as_str(), flags | OFlags::CLOEXEC, Mode::empty())
     }
 
     /// Writes a file below `/proc` in one call.

@@ -23,6 +23,7 @@ mod links;
 mod masks;
 mod mounts;
 mod namespaces;
+mod opened;
 mod overlay;
 mod paths;
 mod processes;
@@ -45,7 +46,7 @@ use crate::escape::check::Check;
 /// Every check, in the order of the table: the suite itself (`H`), the groups of invariants from `A` to `G`, lessons without
 /// a number (`L`), advisories by year and number.
 pub fn all() -> Vec<Check> {
-    let lists: [fn() -> Vec<Check>; 37] = [
+    let lists: [fn() -> Vec<Check>; 38] = [
         // the suite itself
         harness::all,
         // A: identity
@@ -56,6 +57,7 @@ pub fn all() -> Vec<Check> {
         handles::all,
         self_exe::all,
         paths::all,
+        opened::all,
         destinations::all,
         dev::all,
         dev_tree::all,

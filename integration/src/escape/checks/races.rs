@@ -14,7 +14,8 @@ use crate::escape::racer::Racer;
 use crate::escape::scene::Scene;
 use crate::holds;
 use anyhow::{Context, Result, bail, ensure};
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, inotify, makedev, mknodat, openat};
+use rustix::io::Errno;
 use serde_json::json;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::symlink;
@@ -34,6 +35,10 @@ crate::checks! {
     "CVE-2025-52565" the_console_is_a_terminal_while_dev_is_exchanged
         [Advisory("runc", "CVE-2025-52565")];
     "B11" working_directory_masks_and_devices_that_are_exchanged_stay_inside;
+    "B11" masks_in_a_mount_hold_while_its_mount_point_is_exchanged;
+    "B11" a_read_only_tmpfs_is_one_while_its_mount_point_is_exchanged;
+    "B12" a_device_that_takes_the_place_of_a_file_is_not_copied_up
+        [Own("what is opened while a tmpfs is filled is looked at")];
     "B19" a_bind_source_that_is_exchanged_is_the_one_that_was_judged
         [Own("what a source leads to is judged"), Levels(&["baseline", "restricted"])];
 }
@@ -351,6 +356,65 @@ fn working_directory_masks_and_devices_that_are_exchanged_stay_inside(s: &Scene)
     };
     let tidy = || if inside.exists() { Ok(std::fs::remove_dir_all(&inside)?) } else { Ok(()) };
     race(s, &Race { one: &v.a, other: &v.s, bundle: &v.bundle, judge: &judge, tidy: &tidy })
+}
+
+fn masks_in_a_mount_hold_while_its_mount_point_is_exchanged(s: &Scene) -> Result<Verdict> {
+    let mut v = exchanged(s, Path::new("/empty"))?;
+    std::fs::create_dir(v.bundle.rootfs().join("empty"))?;
+    let secrets = volume(s, "secrets")?;
+    v.bundle.bind(&secrets, "/vol/a", &["rbind", "ro"]);
+    // More than one, so that there is more than one moment.
+    const NAMES: [&str; 4] = ["one", "two", "three", "four"];
+    for name in NAMES {
+        std::fs::write(secrets.join(name), "not masked\n")?;
+        v.bundle.push("/linux/maskedPaths", json!(format!("/vol/a/{name}")));
+    }
+    let judge = |created: &Created| {
+        let secrets = created.mounts_of(&secrets)?;
+        let Some(mount) = secrets.first() else { return Ok(Run::Wrong("nothing is bound".to_owned())) };
+        // By their own names alone, for the way to them changes while the table is read.
+        let is_mask = |mount: &&crate::host::Mount| NAMES.iter().any(|name| mount.point.ends_with(&format!("/{name}")));
+        let (masks, through) = (created.mounts.iter().filter(is_mask).count(), !mount.point.starts_with("/vol/"));
+        Ok(match masks {
+            4 if through => Run::ThroughLink,
+            4 => Run::InPlace,
+            _ => Run::Wrong(format!("{masks} of 4 files are masked")),
+        })
+    };
+    race(s, &Race { one: &v.a, other: &v.s, bundle: &v.bundle, judge: &judge, tidy: &nothing })
+}
+
+fn a_read_only_tmpfs_is_one_while_its_mount_point_is_exchanged(s: &Scene) -> Result<Verdict> {
+    let mut v = exchanged(s, Path::new("/other"))?;
+    v.bundle.mount("/other", "tmpfs", "tmpfs", &["size=72k"]);
+    v.bundle.mount("/vol/a", "tmpfs", "tmpfs", &["size=76k", "ro"]);
+    let judge = |created: &Created| {
+        let sized = |size: &str| created.mounts.iter().find(|mount| mount.super_options.contains(size));
+        let Some(mount) = sized("size=76k") else { return Ok(Run::Wrong("no tmpfs".to_owned())) };
+        Ok(match mount.has("ro") {
+            true if mount.point.starts_with("/vol/") => Run::InPlace,
+            true => Run::ThroughLink,
+            false => Run::Wrong("the tmpfs can be written to".to_owned()),
+        })
+    };
+    race(s, &Race { one: &v.a, other: &v.s, bundle: &v.bundle, judge: &judge, tidy: &nothing })
+}
+
+fn a_device_that_takes_the_place_of_a_file_is_not_copied_up(s: &Scene) -> Result<Verdict> {
+    let mut bundle = s.bundle()?;
+    let dir = bundle.rootfs().join("copied");
+    std::fs::create_dir(&dir)?;
+    let (file, node) = (dir.join("file"), bundle.rootfs().join("node"));
+    std::fs::write(&file, "a file\n")?;
+    // Full: whoever reads it gets zeros without end.
+    mknodat(CWD, &node, FileType::CharacterDevice, Mode::RUSR, makedev(1, 7))?;
+    bundle.mount("/copied", "tmpfs", "tmpfs", &["size=640k", "mode=0755", "tmpcopyup"]);
+    let opened = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
+    inotify::add_watch(&opened, &node, inotify::WatchFlags::OPEN)?;
+    let judge = |_: &Created| Ok(Run::InPlace);
+    let verdict = race(s, &Race { one: &file, other: &node, bundle: &bundle, judge: &judge, tidy: &nothing });
+    holds!(rustix::io::read(&opened, &mut [0; 512]) == Err(Errno::AGAIN), "the device was opened");
+    verdict
 }
 
 fn a_bind_source_that_is_exchanged_is_the_one_that_was_judged(s: &Scene) -> Result<Verdict> {

@@ -1,5 +1,6 @@
 //! `seccomp record`: runs a bundle, and makes the least profile from what its processes call.
 
+use super::super::caller::Caller;
 use super::super::create::Made;
 use super::super::gate::Gate;
 use super::super::{Root, print, run};
@@ -30,6 +31,8 @@ pub fn run(
     log: &Log,
     out: &mut dyn Write,
 ) -> Result<ExitCode> {
+    // First of all: what is opened here must not be taken for a descriptor that LISTEN_FDS counts.
+    let caller = Caller::secure(0)?;
     // All that can be wrong without the container is, before it runs.
     let bases = request.merge.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
     profile(&Recording::default(), &bases, request)?;
@@ -46,7 +49,7 @@ pub fn run(
         watching = Some((Watch::begin(&made.record.cgroups, verdict.as_ref(), what)?, verdict));
         Ok(())
     };
-    let ended = run::watched(root, systemd_cgroup, gate, &run_request(&id, request), &mut begin, log);
+    let ended = run::watched(root, systemd_cgroup, gate, &run_request(&id, request), caller, &mut begin, log);
     // The container is gone, or `run` has said why not.
     let dismissed = guard.dismiss();
     let code = ended?;

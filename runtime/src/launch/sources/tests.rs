@@ -87,3 +87,36 @@ fn the_callers_own_namespace_is_told() {
     assert!(told[0].is_own && told[0].kind == NamespaceKind::Uts && told[0].path == "/proc/self/ns/uts");
     assert_eq!(sources.paths().unwrap(), []);
 }
+
+#[test]
+fn a_link_in_a_volume_does_not_lead_through_a_descriptor_and_the_config_may_name_one() {
+    let dir = Directory::new("magic");
+    fs::create_dir(dir.join("volume")).unwrap();
+    fs::write(dir.join("volume/file"), "").unwrap();
+    let held = fs::File::open(dir.join("volume")).unwrap();
+    let named = format!("/proc/self/fd/{}", held.as_raw_fd());
+    for path in [named.clone(), format!("{named}/file"), format!("/proc/{}/cwd", std::process::id())] {
+        open_source(&path).unwrap();
+    }
+    std::os::unix::fs::symlink(&named, dir.join("volume/link")).unwrap();
+    for path in [text(&dir.join("volume/link")), text(&dir.join("volume/link/file")), format!("{named}/link/file")] {
+        let error = open_source(&path).unwrap_err().to_string();
+        assert!(error.contains("magic link"), "{path}: {error}");
+    }
+}
+
+#[test]
+fn a_magic_link_is_told_from_what_follows_it() {
+    for (path, link, rest) in [
+        ("/proc/self/fd/7", "/proc/self/fd/7", ""),
+        ("/proc/12/fd/7/a/b", "/proc/12/fd/7", "a/b"),
+        ("/proc/12/root", "/proc/12/root", ""),
+        ("/proc/12/task/13/cwd//a", "/proc/12/task/13/cwd", "a"),
+        ("/proc/self/fd", "/proc/self/fd", ""),
+        ("/proc/self/status", "", "/proc/self/status"),
+        ("/proc/sys/fd/7", "", "/proc/sys/fd/7"),
+        ("/volume/proc/self/fd/7", "", "/volume/proc/self/fd/7"),
+    ] {
+        assert_eq!(magic_link(path), (link, rest), "{path}");
+    }
+}
