@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// What `--help` prints.
 pub const USAGE: &str = "\
 usage: integration [--runtime PATH[@LEVEL]]... [--level LEVEL] [--filter RE] [--format table|json|junit|tap|markdown]
-                   [--races N] [--list]
+                   [--races N] [--published] [--list]
        integration conformance --runtime PATH [--filter RE] [--list] [--format text|tap]
        integration engines --runtime PATH [--programs DIR] [--only docker|containerd|podman] [--filter RE]
        integration faults --runtime PATH [--filter RE] [--every N]
@@ -28,6 +28,7 @@ usage: integration [--runtime PATH[@LEVEL]]... [--level LEVEL] [--filter RE] [--
   --filter RE      only what has a name (room::name, or the id of a check) that the regular expression matches
   --list           print the names, run none
   --format FORMAT  how results are printed; tap is the Test Anything Protocol
+  --published      of other runtimes only the checks that a public advisory about them is behind; markdown implies it
   --races N        runs of each race, 1 to 100000 (default 200)
   --only ENGINE    one engine instead of all three
   --programs DIR   what `integration/image DIR` made: the programs that engines run
@@ -95,6 +96,8 @@ pub struct EscapeOptions {
     pub format: TableFormat,
     /// Runs of each race.
     pub races: usize,
+    /// Whether runtimes other than the first are only tried where a public advisory names them.
+    pub published: bool,
     pub list: bool,
 }
 
@@ -164,7 +167,7 @@ struct Words<'a> {
     rest: Vec<String>,
 }
 
-/// Which flags a word takes; `--list` and `--help` have no value.
+/// Which flags a word takes; `--list`, `--published` and `--help` have no value.
 fn known(word: &str) -> &'static [&'static str] {
     match word {
         "conformance" => &["--runtime", "--filter", "--format", "--list"],
@@ -173,7 +176,7 @@ fn known(word: &str) -> &'static [&'static str] {
         "load" => &["--containers", "--parallel"],
         "quickstart" => &["--runtime", "--rootfs"],
         "bench" => &["--rounds", "--containers", "--profile", "--format", "--plot"],
-        _ => &["--runtime", "--level", "--filter", "--format", "--races", "--list"],
+        _ => &["--runtime", "--level", "--filter", "--format", "--races", "--published", "--list"],
     }
 }
 
@@ -190,7 +193,7 @@ impl<'a> Words<'a> {
                 rest.push(argument.clone());
             } else if !known(word).contains(&flag) {
                 bail!("unknown argument \"{argument}\"");
-            } else if flag == "--list" {
+            } else if ["--list", "--published"].contains(&flag) {
                 flags.push((flag.to_owned(), String::new()));
             } else {
                 let value = inline.or_else(|| left.next().cloned()).with_context(|| format!("{flag} wants a value"))?;
@@ -282,7 +285,8 @@ impl<'a> Words<'a> {
         let list = self.has("--list");
         ensure!(list || !runtimes.is_empty(), "--runtime is missing");
         let races = self.number("--races", 200, 100_000)?;
-        Ok(EscapeOptions { runtimes, level, filter: self.filter()?, format, races, list })
+        let published = self.has("--published") || format == TableFormat::Markdown;
+        Ok(EscapeOptions { runtimes, level, filter: self.filter()?, format, races, published, list })
     }
 }
 
@@ -349,7 +353,11 @@ mod tests {
             panic!("no escape suite")
         };
         let wanted = [(PathBuf::from("./casemate"), Some("baseline".to_owned())), (PathBuf::from("a@b/runc"), None)];
-        assert_eq!((options.runtimes.as_slice(), options.races), (&wanted[..], 200));
+        assert_eq!((options.runtimes.as_slice(), options.races, options.published), (&wanted[..], 200, false));
+        for line in ["--runtime a --published --races 9", "--runtime a --races=9 --format markdown"] {
+            let Ok(Command::Escape(options)) = parse(&words(line)) else { panic!("{line}") };
+            assert!(options.published && options.races == 9, "{line}");
+        }
     }
 
     #[test]

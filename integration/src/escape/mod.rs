@@ -69,7 +69,7 @@ pub fn run(options: &EscapeOptions) -> Result<ExitCode> {
         for column in &table.columns {
             n += 1;
             let begin = Instant::now();
-            let verdict = unavailable(&check, column, &host).map_or_else(
+            let verdict = unavailable(&check, column, &host, options.published).map_or_else(
                 || {
                     let ground = Ground::new(&column.runtime, &host, &base, &parent, n)?;
                     run_one(&check, column, ground, &parent, options.races, &mut known)
@@ -109,8 +109,12 @@ fn columns(options: &EscapeOptions, recorder: &Recorder) -> Result<Vec<Column>> 
 }
 
 /// Why a check is not tried in a column.
-fn unavailable(check: &Check, column: &Column, host: &Host) -> Option<Verdict> {
+fn unavailable(check: &Check, column: &Column, host: &Host, published: bool) -> Option<Verdict> {
     let other = column.runtime.kind == Kind::Other;
+    if published && !column.judged && other && check.advisory(&column.program()).is_none() {
+        let why = "no public advisory about this runtime is behind the check";
+        return Some(Verdict::Unavailable("other-runtime", why.to_owned()));
+    }
     check
         .marks
         .iter()

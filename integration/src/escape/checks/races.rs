@@ -22,7 +22,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 crate::checks! {
-    "CVE-2021-30465" mounts_below_a_directory_that_is_exchanged_stay_inside
+    "CVE-2024-45310" mounts_below_a_directory_that_is_exchanged_stay_inside
         [Advisory("runc", "CVE-2021-30465, CVE-2024-45310")];
     "CVE-2019-19921" a_proc_that_is_exchanged_is_procfs_with_its_masks
         [Advisory("runc", "CVE-2019-19921, CVE-2023-27561, CVE-2023-28642"), Advisory("youki", "CVE-2025-54867")];
