@@ -124,8 +124,8 @@ fn run_poststop(container: &Container, log: &Log) {
     }
 }
 
-/// Removes an entry without a record to go by, for the reason `why`. No process is signalled: what names them cannot be believed. Its cgroups
-/// are removed if nothing is in them; while something is, the entry stays and says so.
+/// Removes an entry without a record to go by, for the reason `why`. No process is signalled: what names them cannot be
+/// believed. Its cgroups are removed if nothing is in them; while something is, the entry stays and says so.
 fn wreck(entry: &Entry, why: &Error, log: &Log) -> Result<()> {
     match entry.salvage_cgroups().or_else(|error| planned_cgroups(entry).ok_or(error)) {
         Ok(records) => {

@@ -7,9 +7,14 @@ use std::process::ExitCode;
 /// Attempts that change something, and would harm a host: only as pid 1 of a container.
 const CHANGING: &[&str] = &["sethostname", "mount"];
 
-/// Whether this is a container of the suite: the file that only its root filesystems have.
+/// The pid namespace of a machine itself: PROC_PID_INIT_INO of the kernel, the same on every host.
+const OF_THE_MACHINE: &str = "pid:[4026531836]";
+
+/// Whether this is a container of the suite: the file that only its root filesystems have, and not the pid namespace that
+/// the machine began with. An exec'd probe, which is never pid 1, has no more than this to go by.
 pub fn beside_the_sentinel() -> bool {
-    std::path::Path::new("/.probe").exists()
+    let namespace = std::fs::read_link("/proc/self/ns/pid");
+    std::path::Path::new("/.probe").exists() && namespace.is_ok_and(|name| name.as_os_str() != OF_THE_MACHINE)
 }
 
 /// Whether this may do what would harm a host: pid 1 beside the sentinel.

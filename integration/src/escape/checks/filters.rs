@@ -101,9 +101,10 @@ fn a_denied_call_is_in_the_audit_log_when_the_profile_says_so(s: &Scene) -> Resu
         let output = s.ground.run(bundle.set("/linux/seccomp", profile.clone()).args(&[&program, "try", "sysinfo"]))?;
         Ok::<_, anyhow::Error>((output, messages.tell_of(&program)?))
     };
-    // The kernel drops records when there are too many of them.
-    let end = Instant::now() + Duration::from_secs(8);
-    let mut twin = false;
+    // The kernel drops records when there are too many of them. So a record is missing only when those of the twin directly
+    // before and after it are there, and that more than once.
+    let end = Instant::now() + Duration::from_secs(12);
+    let (mut twin_before, mut missing) = (false, 0);
     for n in 0.. {
         let (output, seen) = told(&flagged, n)?;
         let ran = output.stdout.contains("Operation not permitted");
@@ -113,8 +114,10 @@ fn a_denied_call_is_in_the_audit_log_when_the_profile_says_so(s: &Scene) -> Resu
         if seen {
             return Ok(Verdict::safe());
         }
-        twin |= told(&killed, n)?.1;
-        if n > 3 && twin {
+        let twin = told(&killed, n)?.1;
+        missing += u32::from(twin_before && twin);
+        twin_before = twin;
+        if missing >= 3 {
             return Ok(Verdict::Unsafe("a call was denied without a record".to_owned()));
         }
         if Instant::now() > end {
